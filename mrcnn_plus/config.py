@@ -1,0 +1,261 @@
+"""Every setting of a run, with its unit, what it trades, and when to change it.
+
+Write a subclass and give new values to the settings that differ for your data:
+
+    class NucleusConfig(Config):
+        NAME = "nucleus"
+        NUM_CLASSES = 1 + 1  # background and nucleus
+        IMAGE_MIN_DIM = IMAGE_MAX_DIM = 512
+
+    config = NucleusConfig()
+    config.display()
+
+Values are read from the instance, so `config.IMAGES_PER_GPU = 1` works as well. Unless a comment says otherwise, the
+defaults are those of Matterport's Mask R-CNN. "Molded" is the image after resizing and padding, as the network sees it.
+"""
+
+import numpy as np
+
+from mrcnn_plus.config_base import ConfigBase
+
+
+class Config(ConfigBase):
+    """The settings and their defaults; subclass it and override what differs.
+
+    Computed from the others, and not to be overridden: `BATCH_SIZE`, `IMAGE_SHAPE`, `IMAGE_META_SIZE`.
+    """
+
+    # ---- The run ----------------------------------------------------------------------------------------------------
+
+    # Short name of the experiment; log folders and checkpoints are called after it. Letters, digits, "_" and "-".
+    NAME = None
+
+    # Seed of every random choice: order of the images, augmentation, sampling, initial weights. None draws a new one
+    # for each run. Set it to compare two runs that differ in one setting.
+    SEED = None
+
+    # ---- Devices and speed ------------------------------------------------------------------------------------------
+
+    # Devices that share each step. Leave it at 1 on a CPU and with one GPU.
+    GPU_COUNT = 1
+
+    # Images per device and step. More give steadier gradients and need more memory: about two images of 1024 x 1024
+    # fit in 12 GB. Scale LEARNING_RATE along with it.
+    IMAGES_PER_GPU = 2
+
+    # "float32", or "mixed_bfloat16" / "mixed_float16", which halve the memory of feature maps and are much faster on
+    # hardware made for them. Boxes are computed in float32 in any case. Prefer bfloat16: float16 can overflow.
+    PRECISION = "float32"
+
+    # Compile the network with XLA: True, False, or None to let the backend decide. The first step or detection then
+    # takes tens of seconds longer, every later one less.
+    JIT_COMPILE = None
+
+    # Threads that load and augment images while the network computes; None chooses from the number of cores, 0 loads
+    # in the main thread, which is the easiest to debug.
+    WORKERS = None
+
+    # ---- Classes ----------------------------------------------------------------------------------------------------
+
+    # Number of classes with the background: 1 + the classes of the data set. Every data set needs its own value.
+    NUM_CLASSES = 1
+
+    # ---- Input images -----------------------------------------------------------------------------------------------
+
+    # How images of different sizes get the size that the network takes:
+    #   "square"  enlarge until the short side has IMAGE_MIN_DIM, shrink if the long side then exceeds IMAGE_MAX_DIM,
+    #             and pad with zeros to IMAGE_MAX_DIM x IMAGE_MAX_DIM. Right for most data sets.
+    #   "pad64"   enlarge as above without an upper limit, and pad both sides to the next multiple of 64. Keeps
+    #             elongated images free of useless padding; IMAGE_MAX_DIM is not used for resizing.
+    #   "crop"    enlarge as for "pad64", then cut a random square of IMAGE_MIN_DIM. For training on images that are too
+    #             large to be seen whole; detection needs another mode.
+    #   "none"    leave images as they are. All must have the same size, with sides that are multiples of 64.
+    IMAGE_RESIZE_MODE = "square"
+
+    # Pixels of the molded image. Larger sizes show small objects in more pixels and cost memory and time in
+    # proportion to the area; enlarging photographs beyond their own size adds no detail. Sides of the molded image
+    # have to be multiples of 64, because the pyramid halves it six times. With 0 for IMAGE_MIN_DIM "square" enlarges
+    # nothing.
+    IMAGE_MIN_DIM = 800
+    IMAGE_MAX_DIM = 1024
+
+    # Least factor of enlargement; 2 doubles every image even where IMAGE_MIN_DIM asks for less. For data whose
+    # objects are smaller than the smallest anchor. In "square" mode IMAGE_MAX_DIM has the last word. 0 switches it
+    # off.
+    IMAGE_MIN_SCALE = 0
+
+    # Channels of an image: 3 for RGB, 1 for grey, more for other sensors. With other than 3, give MEAN_PIXEL as many
+    # values, let `Dataset.load_image` return that many, and exclude "conv1" when weights for RGB are loaded.
+    IMAGE_CHANNEL_COUNT = 3
+
+    # Mean of each channel over the training set, in grey levels 0 to 255, in RGB order; it is subtracted from every
+    # image. The default belongs to ImageNet and COCO weights. Keep it with weights that were trained with it.
+    MEAN_PIXEL = np.array([123.7, 116.8, 103.9])
+
+    # ---- Backbone and pyramid ---------------------------------------------------------------------------------------
+
+    # "resnet101" or "resnet50"; ours also "resnet34" and "resnet18", for small data sets and slow machines. Deeper
+    # ones see more and take longer; weights fit one of them only. Or a function with the signature of
+    # `model.resnet_graph`, which returns the five stages C1 to C5.
+    BACKBONE = "resnet101"
+
+    # Channels of the first convolution of a built-in ResNet, from which all others follow (not in Matterport, which has
+    # 64 fixed). 32 takes a quarter of the arithmetic of 64 and half the memory, and holds less; published
+    # weights need 64.
+    BACKBONE_WIDTH = 64
+
+    # With a function as BACKBONE: a function `image_shape -> [levels, (height, width)]`, the sizes of P2 to P6. None
+    # takes image size / BACKBONE_STRIDES, rounded up.
+    COMPUTE_BACKBONE_SHAPE = None
+
+    # Pixels of the molded image per cell of the pyramid levels P2 to P6. A property of the backbone, not a choice:
+    # the ResNets need these values.
+    BACKBONE_STRIDES = [4, 8, 16, 32, 64]
+
+    # Normalization layers: "batch", as in all published weights, or "group" (not in Matterport), which does not
+    # depend on the batch size. Choose "group" to train a backbone from random weights with few images per step.
+    NORMALIZATION = "batch"
+
+    # Batch normalization layers: False freezes their statistics, right for the small batches that fit in memory; None
+    # trains them as usual and wants 8 images or more per device; True uses the statistics of the current batch even
+    # in detection and is hardly ever wanted.
+    TRAIN_BN = False
+
+    # Channels of every pyramid level. Fewer are faster and hold less; published weights need 256.
+    TOP_DOWN_PYRAMID_SIZE = 256
+
+    # ---- Anchors and region proposals -------------------------------------------------------------------------------
+
+    # Side of a square anchor at each pyramid level, P2 to P6, in pixels of the molded image: one value per level,
+    # growing. An object that overlaps no anchor by half is hardly learnt, so choose them by the sizes of your
+    # objects.
+    RPN_ANCHOR_SCALES = (32, 64, 128, 256, 512)
+
+    # Width / height of the anchors at each cell; all have the area of the square one. 0.5 makes a tall anchor, half
+    # as wide as high, and 2 a wide one. More ratios find elongated objects and cost time; published weights need
+    # three.
+    RPN_ANCHOR_RATIOS = [0.5, 1, 2]
+
+    # Cells of the feature map from one anchor to the next. 2 makes a quarter of the anchors: faster, and small
+    # objects are missed.
+    RPN_ANCHOR_STRIDE = 1
+
+    # Channels of the convolution that the region proposal network runs over every level (not in Matterport, which has
+    # 512 fixed). Fewer are faster; published weights need 512.
+    RPN_CONV_CHANNELS = 512
+
+    # Anchors per image that enter the losses of the proposal network, half of them positive where there are so many.
+    RPN_TRAIN_ANCHORS_PER_IMAGE = 256
+
+    # Proposals per image: the best PRE_NMS_LIMIT by score go into non-maximum suppression, which drops those that
+    # overlap a better one by an IoU above RPN_NMS_THRESHOLD, and the best POST_NMS_ROIS_... of the rest are kept.
+    # More proposals find more objects in crowded images and cost time. A higher threshold keeps more neighbours.
+    PRE_NMS_LIMIT = 6000
+    RPN_NMS_THRESHOLD = 0.7
+    POST_NMS_ROIS_TRAINING = 2000
+    POST_NMS_ROIS_INFERENCE = 1000
+
+    # False trains the heads on boxes that the program feeds in (`input_roi`) in place of proposals; for experiments.
+    USE_RPN_ROIS = True
+
+    # Spread by which box corrections (dy, dx, log dh, log dw) are divided, so that the network learns numbers near 1.
+    # RPN_ for the proposals, the other for the heads. Part of the meaning of trained weights: leave them alone.
+    RPN_BBOX_STD_DEV = np.array([0.1, 0.1, 0.2, 0.2])
+    BBOX_STD_DEV = np.array([0.1, 0.1, 0.2, 0.2])
+
+    # ---- Heads ------------------------------------------------------------------------------------------------------
+
+    # How features are cut out under a box: "crop_and_resize", as Matterport's weights were trained with, or "exact",
+    # the ROI align of the paper, which averages several samples per cell. For weights trained from the start, "exact"
+    # places large boxes a little better and takes longer.
+    ROI_ALIGN = "crop_and_resize"
+
+    # Side of the feature patch cut out for each box, in cells: for class and box, and for the mask.
+    POOL_SIZE = 7
+    MASK_POOL_SIZE = 14
+
+    # Units of the two dense layers before class and box. Published weights need 1024.
+    FPN_CLASSIF_FC_LAYERS_SIZE = 1024
+
+    # Channels of the convolutions of the mask head (not in Matterport, which has 256 fixed). Fewer are faster;
+    # published weights need 256.
+    MASK_CONV_CHANNELS = 256
+
+    # (height, width) of the predicted masks, in pixels inside the box. The mask head doubles its patch once, so it
+    # has to be twice MASK_POOL_SIZE.
+    MASK_SHAPE = [28, 28]
+
+    # ---- Ground truth -----------------------------------------------------------------------------------------------
+
+    # Most objects per image used in training; of an image with more, a random selection. Memory grows with it.
+    MAX_GT_INSTANCES = 100
+
+    # Keep each true mask as the content of its box, shrunk to MINI_MASK_SHAPE = (height, width), in place of a mask
+    # of the whole image. Saves gigabytes with large images; the outline of objects much larger than the shape gets
+    # coarser.
+    USE_MINI_MASK = True
+    MINI_MASK_SHAPE = (56, 56)
+
+    # Train on images without any object too (not in Matterport, which leaves them out). They teach the network what
+    # is background: set it where false detections on empty images are the trouble.
+    USE_NEGATIVE_IMAGES = False
+
+    # Proposals per image that train the heads, and the share of them that overlap an object. The paper takes 512, but
+    # rarely are there enough positive ones to hold the share; with few or small objects lower the count, not the
+    # share.
+    TRAIN_ROIS_PER_IMAGE = 200
+    ROI_POSITIVE_RATIO = 0.33
+
+    # ---- Detection --------------------------------------------------------------------------------------------------
+
+    # Most objects reported per image. Raise it, MAX_GT_INSTANCES and the numbers of proposals together for crowded
+    # images.
+    DETECTION_MAX_INSTANCES = 100
+
+    # Least probability of the class for a detection to be reported, 0 to 1. Lower finds more objects and more that
+    # are none. For average precision use 0.05 or less, or the curve is cut off.
+    DETECTION_MIN_CONFIDENCE = 0.7
+
+    # Of two detections of one class with boxes that overlap by an IoU above this, the better one stays. Raise it
+    # where objects of a class truly overlap.
+    DETECTION_NMS_THRESHOLD = 0.3
+
+    # ---- Training ---------------------------------------------------------------------------------------------------
+
+    # Steps of BATCH_SIZE images in an epoch. Images / BATCH_SIZE shows every image once per epoch; checkpoints and
+    # validation come after each epoch.
+    STEPS_PER_EPOCH = 1000
+
+    # Steps of validation after each epoch. Where the program sets it, validation stops there; otherwise it walks the
+    # whole validation set, so that losses of two epochs compare (Matterport validates on random images).
+    VALIDATION_STEPS = 50
+
+    # "SGD" with momentum, or (not in Matterport) "AdamW", which needs less tuning when training starts from random
+    # weights; then take a rate near 1e-4. Or a Keras optimizer, or a function
+    # `learning_rate -> optimizer`.
+    OPTIMIZER = "SGD"
+
+    # Step width, for 2 images per step. Programs pass it to `train(learning_rate=...)`. Too high: losses jump or
+    # become NaN; too low: nothing moves. The paper's 0.02 is for 16 images and diverges with 2.
+    LEARNING_RATE = 0.001
+
+    # Share of the previous step that SGD carries on.
+    LEARNING_MOMENTUM = 0.9
+
+    # Factor of the L2 penalty: the mean square of each trained variable, without those of normalization layers. Higher
+    # values work against over-fitting.
+    WEIGHT_DECAY = 0.0001
+
+    # Largest norm of the gradient of one variable; longer ones are shortened to it. Guards against single bad
+    # batches. None switches it off.
+    GRADIENT_CLIP_NORM = 5.0
+
+    # Factor of each loss in the total. Raise the one whose part lags behind, for instance the mask loss where boxes
+    # are good and masks are poor.
+    LOSS_WEIGHTS = {
+        "rpn_class_loss": 1.0,
+        "rpn_bbox_loss": 1.0,
+        "mrcnn_class_loss": 1.0,
+        "mrcnn_bbox_loss": 1.0,
+        "mrcnn_mask_loss": 1.0,
+    }

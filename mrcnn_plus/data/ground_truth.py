@@ -1,0 +1,115 @@
+"""One image made ready for training: image, masks, boxes and classes at the size that the network takes."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mrcnn_plus.data.augmentation import apply_augmentation
+from mrcnn_plus.data.dataset import check_prepared, describe_image
+from mrcnn_plus.data.instance_checks import check_class_ids, check_image, check_known_classes, check_masks
+from mrcnn_plus.errors import DatasetError
+from mrcnn_plus.geometry.boxes import extract_bboxes
+from mrcnn_plus.geometry.masks import minimize_mask, resize_mask
+from mrcnn_plus.geometry.molding import compose_image_meta
+from mrcnn_plus.geometry.resizing import resize_image
+
+
+class LoadedImage(NamedTuple):
+    """What a data set says about an image, checked, at its own size."""
+
+    image: np.ndarray  # [H, W, C], usually uint8
+    masks: np.ndarray  # bool [H, W, N]
+    class_ids: np.ndarray  # int32 [N], negative for crowds
+
+
+class GroundTruth(NamedTuple):
+    """An image at the network's size, before the mean pixel is subtracted, with its instances."""
+
+    image: np.ndarray  # [H, W, C], dtype as loaded, usually uint8
+    meta: np.ndarray  # [12 + C], see geometry/molding.py; holds the original shape and the image id
+    class_ids: np.ndarray  # int32 [N], negative for crowds
+    boxes_px: np.ndarray  # int32 [N, (y1, x1, y2, x2)], pixels of `image`
+    masks: np.ndarray  # bool [H, W, N], or [h, w, N] cut to the boxes if mini masks were asked for
+
+
+def load_ground_truth(dataset, image_id, *, resize, mini_mask_shape=None, augmentation=None, rng=None):
+    """Load, resize and augment an image with its instances (compat: load_image_gt, rules and order of steps).
+
+    dataset: a prepared `Dataset`; image_id: one of its `image_ids`.
+    resize: `ResizeSettings` for the image; the masks follow it.
+    mini_mask_shape: `(h, w)` to cut masks to their boxes and shrink them (saves memory), or None for full size.
+    augmentation: see `apply_augmentation`; None for none.
+    rng: `numpy.random.Generator` for the window of the mode "crop" and for imgaug; None takes global random states.
+
+    Instances that have no pixel left after resizing, cropping and augmentation are dropped.
+    Returns a `GroundTruth`. Raises `DatasetError` that names the image if its files, masks and class ids do not fit.
+    """
+    loaded = load_checked_image(dataset, image_id)
+    return make_ground_truth(
+        *(dataset, image_id, loaded),
+        resize=resize,
+        mini_mask_shape=mini_mask_shape,
+        augmentation=augmentation,
+        rng=rng,
+    )
+
+
+def load_checked_image(dataset, image_id):
+    """Ask the data set for image and masks, and check that they fit each other. Returns a `LoadedImage`.
+
+    Raises `DatasetError` that names the image, what was expected and what came.
+    """
+    check_prepared(dataset)
+    image_name = describe_image(dataset, image_id)
+    image = check_image(dataset.load_image(image_id), image_name)
+    answer = dataset.load_mask(image_id)
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise DatasetError(
+            f"{image_name}: expected load_mask to return (masks, class_ids), received a {type(answer).__name__}. "
+            "Return both, masks first."
+        )
+    class_ids = check_class_ids(answer[1], image_name)
+    masks = check_masks(answer[0], class_ids, image.shape, image_name)
+    check_known_classes(class_ids, masks, dataset.num_classes, image_name)
+    return LoadedImage(image, masks, class_ids)
+
+
+def make_ground_truth(dataset, image_id, loaded, *, resize, mini_mask_shape=None, augmentation=None, rng=None):
+    """The second half of `load_ground_truth`, from a `LoadedImage`; same arguments and answer."""
+    original_shape = loaded.image.shape
+    image, window, scale, padding, crop = resize_image(loaded.image, *resize, rng=rng)
+    if len(loaded.class_ids):
+        masks = resize_mask(loaded.masks, scale, padding, crop).astype(bool, copy=False)
+    else:
+        masks = np.zeros(image.shape[:2] + (0,), bool)
+    if augmentation is not None:
+        image, masks = apply_augmentation(augmentation, image, masks, rng=rng)
+
+    # What has no pixel cannot be learned, and its box would have no size.
+    kept = masks.any(axis=(0, 1))
+    class_ids = loaded.class_ids[kept]
+    masks = masks if kept.all() else masks[..., kept]
+    boxes_px = extract_bboxes(masks)
+    active_class_ids = find_active_classes(dataset, image_id)
+    if mini_mask_shape is not None:
+        masks = minimize_mask(boxes_px, masks, tuple(mini_mask_shape))
+    meta = compose_image_meta(int(image_id), original_shape, image.shape, window, scale, active_class_ids)
+    return GroundTruth(image, meta, class_ids, boxes_px, masks)
+
+
+def find_active_classes(dataset, image_id):
+    """Which classes the image's source knows: int32 `[C]`, 1 for its classes and the background, else 0.
+
+    The class loss leaves the others out, so that several sources with different classes can be trained on together.
+    Raises `DatasetError` if the source has no class.
+    """
+    source = dataset.image_info[image_id]["source"]
+    if source not in dataset.source_class_ids:
+        with_classes = sorted(name for name in dataset.source_class_ids if name)
+        raise DatasetError(
+            f"{describe_image(dataset, image_id)}: its source {source!r} has no class, received classes of "
+            f"{with_classes or 'no source'}. Use the same source in add_image and add_class."
+        )
+    active = np.zeros([dataset.num_classes], np.int32)
+    active[dataset.source_class_ids[source]] = 1
+    return active

@@ -1,0 +1,1 @@
+"""Detection: images in, instances with full-size masks out."""

@@ -1,0 +1,343 @@
+"""`MaskRCNN`, the object a user holds: builds, loads, trains, detects. It delegates; the work is done elsewhere."""
+
+import logging
+import os
+import threading
+
+import keras
+import numpy as np
+
+from mrcnn_plus.config import Config
+from mrcnn_plus.errors import ConfigError, DatasetError, WeightsError
+from mrcnn_plus.inference import inputs as detection_inputs
+from mrcnn_plus.inference import outputs as detection_outputs
+from mrcnn_plus.network.assembly import Network
+from mrcnn_plus.training import fitting, stages
+from mrcnn_plus.training.model import DetectionModel, TrainingModel
+from mrcnn_plus.verbose import log
+from mrcnn_plus.weights import checkpoints, pretrained
+
+logger = logging.getLogger(__name__)
+
+MODES = ("training", "inference")
+
+
+class MaskRCNN:
+    """Mask R-CNN for one configuration. compat: MaskRCNN, with the same methods and attributes.
+
+    mode: 'training' or 'inference'. A model made for training can detect as well, with the weights it has then.
+    config: an instance of a `Config` subclass. model_dir: folder under which every run gets its log folder.
+
+    keras_model is the Keras model of the mode; epoch, the epochs trained so far; log_dir, the folder of this run.
+    """
+
+    def __init__(self, mode, config, model_dir):
+        if mode not in MODES:
+            raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
+        if isinstance(config, type):
+            raise ConfigError(f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}().")
+        self.mode = mode
+        self.config = config
+        self.model_dir = model_dir
+        self._lock = threading.Lock()
+        self._network = self._detection_model = None
+        self.set_log_dir()
+        self.keras_model = self.build(mode=mode, config=config)
+        self._initial_fingerprint = _fingerprint(self.keras_model)
+
+    # ---- building ------------------------------------------------------------------------------------------------
+
+    def build(self, mode, config):
+        """Make the Keras model of a mode. The other mode's model, made when it is needed, shares its layers."""
+        _check_image_size(config)
+        if config.SEED is not None:
+            keras.utils.set_random_seed(config.SEED)
+        self._network = Network(config)
+        self._anchor_cache = detection_inputs.AnchorCache(
+            config.RPN_ANCHOR_SCALES,
+            config.RPN_ANCHOR_RATIOS,
+            config.BACKBONE_STRIDES,
+            config.RPN_ANCHOR_STRIDE,
+            feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
+        )
+        if mode == "inference":
+            return DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
+        model = TrainingModel(*self._network.training_graph(), name="mask_rcnn")
+        model.loss_weights = dict(config.LOSS_WEIGHTS)
+        model.weight_decay = config.WEIGHT_DECAY
+        return model
+
+    @property
+    def detection_model(self):
+        """The Keras model that detects: `keras_model` in inference mode, else a second graph through the same layers."""
+        if self.mode == "inference":
+            return self.keras_model
+        with self._lock:
+            if self._detection_model is None:
+                self._detection_model = DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
+            return self._detection_model
+
+    # ---- weights and log folder ----------------------------------------------------------------------------------
+
+    def load_weights(self, filepath, by_name=False, exclude=None):
+        """Load weights, print what was loaded and what not, and return that as a `weights.report.LoadReport`.
+
+        filepath: Matterport's HDF5 layout or a Keras file. by_name: load what is there; otherwise the file has to hold all
+        weights of the model. exclude: names of layers to leave as they are.
+
+        In training mode, heads of another number of classes are left at random values and listed. In inference mode that
+        is a WeightsError. If the path is a checkpoint of a run, training goes on in its folder after its epoch.
+        """
+        report = self.keras_model.load_weights(
+            filepath,
+            by_name=by_name,
+            exclude=exclude or (),
+            skip_mismatch=self.mode == "training",
+        )
+        if report is not None:  # Keras loads its own formats whole, or raises
+            log(report)
+        self.set_log_dir(filepath)
+        return report
+
+    def find_last(self):
+        """Path of the newest checkpoint of the newest run with this configuration's name."""
+        return checkpoints.find_last(self.model_dir, self.config.NAME)
+
+    def get_imagenet_weights(self):
+        """Download ResNet-50 weights trained on ImageNet, unless they are there, and return their path."""
+        return pretrained.get_imagenet_weights()
+
+    def set_log_dir(self, model_path=None):
+        """Set `log_dir`, `checkpoint_path` and `epoch`: those of the checkpoint `model_path`, or those of a new run."""
+        resume = checkpoints.parse_checkpoint_path(model_path) if model_path else None
+        name = self.config.NAME
+        if resume:
+            self.log_dir, self.epoch = resume.log_dir, resume.epoch
+            logger.info("Resuming after epoch %d in %s", self.epoch, self.log_dir)
+        else:
+            self.log_dir, self.epoch = checkpoints.new_log_dir(self.model_dir, name), 0
+        self.checkpoint_path = checkpoints.checkpoint_template(self.log_dir, name)
+
+    # ---- training ------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        train_dataset,
+        val_dataset,
+        learning_rate,
+        epochs,
+        layers,
+        augmentation=None,
+        custom_callbacks=None,
+        no_augmentation_sources=None,
+    ):
+        """Train layers of the model.
+
+        train_dataset, val_dataset: prepared `Dataset` objects; val_dataset may be None.
+        learning_rate: a number or a Keras learning rate schedule.
+        epochs: the epoch to stop after, counted from the beginning of all training, so a second call with the same number
+            trains nothing.
+        layers: 'heads' (everything but the backbone), '3+', '4+', '5+' (backbone stages from there on, and the heads),
+            'all', or a regular expression of layer names.
+        augmentation: an imgaug augmenter, or a function `(image, masks) -> (image, masks)`.
+        custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
+        """
+        if self.mode != "training":
+            raise ConfigError("train: the model was made with mode='inference'. Make one with mode='training' to train.")
+        if not self.config.USE_RPN_ROIS:
+            raise ConfigError(
+                "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: USE_RPN_ROIS=False. "
+                "Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
+            )
+        self.set_trainable(stages.layers_pattern(layers))
+        self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
+        self.epoch = fitting.fit(
+            self.keras_model,
+            self.config,
+            train_dataset,
+            val_dataset,
+            first_epoch=self.epoch,
+            epochs=epochs,
+            checkpoint_path=self.checkpoint_path,
+            log_dir=self.log_dir,
+            augmentation=augmentation,
+            custom_callbacks=custom_callbacks or (),
+            no_augmentation_sources=no_augmentation_sources or (),
+        )
+
+    def compile(self, learning_rate, momentum):
+        """Prepare the training step with a new optimizer; `train` calls it for every stage."""
+        fitting.compile_model(self.keras_model, self.config, learning_rate, momentum)
+
+    def set_trainable(self, layer_regex, keras_model=None, indent=0, verbose=1):
+        """Let the layers train whose name matches; a model has to be compiled after this."""
+        chosen = stages.set_trainable(keras_model or self.keras_model, layer_regex)
+        if verbose > 0:
+            log(f"{' ' * indent}Training {len(chosen)} layers: {', '.join(chosen[:8])}{', ...' if len(chosen) > 8 else ''}")
+
+    def get_trainable_layers(self):
+        """All layers that have weights, as Matterport's notebooks list them."""
+        return stages.weighted_layers(self.keras_model)
+
+    def find_trainable_layer(self, layer):
+        """The layer inside a wrapper, or the layer itself."""
+        return self.find_trainable_layer(layer.layer) if hasattr(layer, "layer") else layer
+
+    # ---- detection -----------------------------------------------------------------------------------------------
+
+    def detect(self, images, verbose=0, *, allow_untrained=False):
+        """Find the instances in images.
+
+        images: a list of any number of arrays `[height, width, channels]` of any sizes, RGB uint8.
+        allow_untrained: detect also with a network of which nothing was loaded or trained.
+
+        Returns a list with a dict for each image: 'rois' int32 `[N, (y1, x1, y2, x2)]` pixels, 'class_ids' int32 `[N]`,
+        'scores' float32 `[N]`, 'masks' bool `[height, width, N]`.
+        """
+        self._check_trained(allow_untrained)
+        images = list(images)
+        channels = int(self.config.IMAGE_SHAPE[2])
+        images = [
+            detection_inputs.as_color_image(image, channels, place=f"detect: image {index} of {len(images)}")
+            for index, image in enumerate(images)
+        ]
+        if verbose:
+            log(f"Processing {len(images)} images")
+            for image in images:
+                log("image", image)
+        molded = [self.mold_inputs([image]) for image in images]
+        results = [None] * len(images)
+        for indices in _batches_of_equal_shape([batch[0].shape[1:] for batch in molded], self.config.BATCH_SIZE):
+            molded_images, metas, windows = (
+                np.concatenate([molded[index][part] for index in indices]) for part in range(3)
+            )
+            outputs = self._predict(molded_images, metas, verbose)
+            for row, index in enumerate(indices):
+                results[index] = self._result(
+                    outputs[0][row], outputs[3][row], images[index].shape, molded_images[row].shape, windows[row]
+                )
+        return results
+
+    def detect_molded(self, molded_images, image_metas, verbose=0):
+        """As `detect`, for images `[B, H, W, channels]` that are molded already; results are in molded pixels."""
+        self._check_trained(False)
+        if len(molded_images) != len(image_metas):
+            raise DatasetError(
+                f"detect_molded: expected as many image metas as images, received: {len(molded_images)} images, "
+                f"{len(image_metas)} image metas."
+            )
+        molded_images, image_metas = np.asarray(molded_images), np.asarray(image_metas)
+        outputs = self._predict(molded_images, image_metas, verbose)
+        return [
+            self._result(detections, masks, image.shape, image.shape, np.array([0, 0, *image.shape[:2]]))
+            for image, detections, masks in zip(molded_images, outputs[0], outputs[3], strict=True)
+        ]
+
+    def mold_inputs(self, images):
+        """Molded images `[B, H, W, channels]`, image metas `[B, 12 + C]`, windows `[B, 4]`; images must mold to one size."""
+        config = self.config
+        molded, metas, windows = detection_inputs.mold_images(
+            images, resize=fitting.resize_settings(config), mean_pixel=config.MEAN_PIXEL, num_classes=config.NUM_CLASSES
+        )
+        return np.stack(molded), np.stack(metas), np.stack(windows)
+
+    def unmold_detections(self, detections, mrcnn_mask, original_image_shape, image_shape, window):
+        """Boxes, class ids, scores and masks of one image in its own pixels; see `inference.outputs`."""
+        return detection_outputs.unmold_detections(detections, mrcnn_mask, original_image_shape, image_shape, window)
+
+    def get_anchors(self, image_shape):
+        """Anchors `[A, 4]`, normalized, for a molded image of this shape. `anchors` then holds them in pixels."""
+        self.anchors = self._anchor_cache.pixels(image_shape)
+        return self._anchor_cache.normalized(image_shape)
+
+    def _predict(self, molded_images, image_metas, verbose=0):
+        """The outputs of the detection model as NumPy arrays; short batches are filled up so that one graph serves all."""
+        count = len(molded_images)
+        missing = max(self.config.BATCH_SIZE - count, 0)
+        rows = np.concatenate([np.arange(count), np.zeros(missing, int)])
+        anchors = self.get_anchors(molded_images.shape[1:])
+        anchors = np.broadcast_to(anchors, (len(rows), *anchors.shape))
+        if verbose:
+            log("molded_images", molded_images)
+            log("image_metas", image_metas)
+            log("anchors", anchors)
+        inputs = [molded_images[rows], image_metas[rows].astype(np.float32), anchors]
+        outputs = self.detection_model.predict_on_batch(inputs)
+        return [np.asarray(output)[:count] for output in outputs]
+
+    def _result(self, detections, masks, original_shape, molded_shape, window):
+        rois, class_ids, scores, masks = self.unmold_detections(detections, masks, original_shape, molded_shape, window)
+        return {"rois": rois, "class_ids": class_ids, "scores": scores, "masks": masks}
+
+    def _check_trained(self, allow_untrained):
+        if allow_untrained or self._initial_fingerprint is None:
+            return
+        if _fingerprint(self.keras_model) == self._initial_fingerprint:
+            raise WeightsError(
+                "detect: all weights are still at their random initial values, so the result would be noise. Call "
+                "load_weights(path, by_name=True) or train(...) first, or detect(..., allow_untrained=True) if random "
+                "detections are what you want."
+            )
+        self._initial_fingerprint = None  # once is enough
+
+    # ---- looking inside ------------------------------------------------------------------------------------------
+
+    def ancestor(self, tensor, name, checked=None):
+        """An intermediate tensor of the proposal layer by its name in Matterport's graph, for `run_graph`, or None.
+
+        Known are 'ROI/pre_nms_anchors:0', 'ROI/refined_anchors:0', 'ROI/refined_anchors_clipped:0' and
+        'ROI/rpn_non_max_suppression:0', and 'LAYER/...' for the output of any layer.
+        """
+        from mrcnn_plus.inference import inspection
+
+        return inspection.find_tensor(self.keras_model, name)
+
+    def run_graph(self, images, outputs, image_metas=None):
+        """Run images through the network and return intermediate tensors as an ordered dict of arrays.
+
+        images: list of images as for `detect`, or molded ones `[B, H, W, channels]` if image_metas are given.
+        outputs: list of (name, tensor) of tensors of `keras_model`, as `keras_model.get_layer(...).output`.
+        """
+        from mrcnn_plus.inference import inspection
+
+        if image_metas is None:
+            molded_images, image_metas, _ = self.mold_inputs(images)
+        else:
+            molded_images = np.asarray(images)
+        anchors = self.get_anchors(molded_images.shape[1:])
+        anchors = np.broadcast_to(anchors, (len(molded_images), *anchors.shape))
+        values = inspection.run(
+            self.detection_model, outputs, [molded_images, np.asarray(image_metas, np.float32), anchors]
+        )
+        for name, value in values.items():
+            log(name, value)
+        return values
+
+
+def _check_image_size(config):
+    if not isinstance(config, Config):
+        raise ConfigError(f"config: expected an instance of a Config subclass, received: {type(config).__name__}.")
+    height, width = (int(size) for size in config.IMAGE_SHAPE[:2])
+    if config.IMAGE_RESIZE_MODE in ("square", "crop") and (height % 64 or width % 64):
+        setting = "IMAGE_MIN_DIM" if config.IMAGE_RESIZE_MODE == "crop" else "IMAGE_MAX_DIM"
+        lower = max(height // 64 * 64, 64)
+        raise ConfigError(
+            f"{setting}: expected a multiple of 64, because the pyramid halves the image six times, received: "
+            f"{setting}={height}. Use {lower} or {lower + 64}."
+        )
+
+
+def _batches_of_equal_shape(shapes, batch_size):
+    """Indices of images in batches of one shape each, in order of first appearance."""
+    by_shape = {}
+    for index, shape in enumerate(shapes):
+        by_shape.setdefault(tuple(shape), []).append(index)
+    for indices in by_shape.values():
+        for start in range(0, len(indices), batch_size):
+            yield indices[start : start + batch_size]
+
+
+def _fingerprint(model):
+    """Numbers that change as soon as any kernel of the model does."""
+    kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    return [float(keras.ops.sum(keras.ops.cast(kernel, "float32"))) for kernel in kernels]

@@ -1,0 +1,200 @@
+"""Puts the network together from a `Config`: one set of layers, a graph for detection and a graph for training.
+
+The only module of `network` that reads a `Config`.
+"""
+
+import contextlib
+
+import keras
+from keras import layers
+
+from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.network import box_ops, image_meta
+from mrcnn_plus.network.anchors import PyramidAnchors
+from mrcnn_plus.network.backbones.resnet import resnet
+from mrcnn_plus.network.detection_targets import DetectionTargetLayer
+from mrcnn_plus.network.detections import DetectionLayer
+from mrcnn_plus.network.heads import ClassifierHead, MaskHead
+from mrcnn_plus.network.proposals import ProposalLayer
+from mrcnn_plus.network.pyramid import feature_pyramid
+from mrcnn_plus.network.rpn import apply_rpn, build_rpn_model
+from mrcnn_plus.network.rpn_targets import RPNTargetLayer
+
+
+class Network:
+    """All layers of Mask R-CNN, and the two graphs through them. Weights are shared: train one, detect with the other.
+
+    `detection_graph()` and `training_graph()` each return `(inputs, outputs)` for a `keras.Model`.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        with _precision(config.PRECISION):
+            channels = int(config.IMAGE_SHAPE[2])
+            self.image = layers.Input((None, None, channels), name="input_image", dtype="float32")
+            self.image_meta = layers.Input((config.IMAGE_META_SIZE,), name="input_image_meta", dtype="float32")
+            _, c2, c3, c4, c5 = build_backbone(self.image, config)
+            self.pyramid = feature_pyramid(c2, c3, c4, c5, channels=config.TOP_DOWN_PYRAMID_SIZE)
+            self.rpn_model = build_rpn_model(
+                anchors_per_location=len(config.RPN_ANCHOR_RATIOS),
+                anchor_stride=config.RPN_ANCHOR_STRIDE,
+                depth=config.TOP_DOWN_PYRAMID_SIZE,
+                conv_channels=config.RPN_CONV_CHANNELS,
+            )
+            self.rpn_class_logits, self.rpn_class, self.rpn_bbox = apply_rpn(self.rpn_model, self.pyramid)
+            head_style = {
+                "num_classes": config.NUM_CLASSES,
+                "roi_align": config.ROI_ALIGN,
+                "train_bn": config.TRAIN_BN,
+                "normalization": config.NORMALIZATION,
+            }
+            self.classifier_head = ClassifierHead(
+                pool_size=config.POOL_SIZE, fc_size=config.FPN_CLASSIF_FC_LAYERS_SIZE, **head_style
+            )
+            self.mask_head = MaskHead(pool_size=config.MASK_POOL_SIZE, channels=config.MASK_CONV_CHANNELS, **head_style)
+
+    def detection_graph(self):
+        """Inputs `[image, image_meta, anchors]`, outputs in Matterport's order and shapes.
+
+        image float32 `[B, H, W, channels]` molded, image_meta `[B, 12 + C]`, anchors `[B, A, 4]` normalized ->
+        detections `[B, D, 6]`, class probabilities `[B, R, C]`, deltas `[B, R, C, 4]`, masks `[B, D, 28, 28, C]`,
+        proposals `[B, R, 4]`, RPN probabilities `[B, A, 2]`, RPN deltas `[B, A, 4]`; boxes normalized.
+        """
+        config = self.config
+        with _precision(config.PRECISION):
+            anchors = layers.Input((None, 4), name="input_anchors", dtype="float32")
+            proposals = self._proposals(anchors, config.POST_NMS_ROIS_INFERENCE, name="ROI")
+            _, probabilities, deltas = self.classifier_head(proposals, self.image_meta, self.pyramid[:4])
+            detections = DetectionLayer(
+                config.DETECTION_MAX_INSTANCES,
+                min_confidence=config.DETECTION_MIN_CONFIDENCE,
+                nms_threshold=config.DETECTION_NMS_THRESHOLD,
+                bbox_std_dev=config.BBOX_STD_DEV,
+                name="mrcnn_detection",
+            )([proposals, probabilities, deltas, self.image_meta])
+            masks = self.mask_head(detections[..., :4], self.image_meta, self.pyramid[:4])
+        inputs = [self.image, self.image_meta, anchors]
+        return inputs, [detections, probabilities, deltas, masks, proposals, self.rpn_class, self.rpn_bbox]
+
+    def training_graph(self):
+        """Inputs and outputs of training, both dicts by name; `training.model` computes the losses from them.
+
+        Inputs: `input_image`, `input_image_meta`, `input_gt_class_ids` int `[B, G]`, `input_gt_boxes` `[B, G, 4]` pixels,
+        `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels. Outputs: predictions, and `target_...` for each of them.
+        """
+        config = self.config
+        with _precision(config.PRECISION):
+            slots = config.MAX_GT_INSTANCES
+            mask_shape = tuple(config.MINI_MASK_SHAPE) if config.USE_MINI_MASK else (None, None)
+            gt_class_ids = layers.Input((slots,), name="input_gt_class_ids", dtype="int32")
+            gt_boxes_px = layers.Input((slots, 4), name="input_gt_boxes", dtype="float32")
+            gt_masks = layers.Input((*mask_shape, slots), name="input_gt_masks", dtype="bool")
+
+            anchors_px = PyramidAnchors(
+                config.RPN_ANCHOR_SCALES,
+                config.RPN_ANCHOR_RATIOS,
+                config.BACKBONE_STRIDES,
+                anchor_stride=config.RPN_ANCHOR_STRIDE,
+                name="anchors",
+            )(self.pyramid)
+            to_norm = ToNormalized(name="norm_boxes")
+            given_rois = []
+            if config.USE_RPN_ROIS:
+                proposals = self._proposals(
+                    to_norm([anchors_px, self.image_meta]), config.POST_NMS_ROIS_TRAINING, name="ROI"
+                )
+            else:
+                given_rois = [layers.Input((config.POST_NMS_ROIS_TRAINING, 4), name="input_roi", dtype="float32")]
+                proposals = to_norm([given_rois[0], self.image_meta])
+            indices, labels, target_rpn_bbox = RPNTargetLayer(
+                config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+                bbox_std_dev=config.RPN_BBOX_STD_DEV,
+                seed=config.SEED,
+                name="rpn_targets",
+            )([anchors_px, gt_class_ids, gt_boxes_px])
+            rois, target_class_ids, target_bbox, target_mask = DetectionTargetLayer(
+                config.TRAIN_ROIS_PER_IMAGE,
+                config.ROI_POSITIVE_RATIO,
+                mask_shape=config.MASK_SHAPE,
+                bbox_std_dev=config.BBOX_STD_DEV,
+                use_mini_mask=config.USE_MINI_MASK,
+                seed=config.SEED,
+                name="proposal_targets",
+            )([proposals, gt_class_ids, to_norm([gt_boxes_px, self.image_meta]), gt_masks])
+
+            class_logits, _, deltas = self.classifier_head(rois, self.image_meta, self.pyramid[:4])
+            with_target = rois[:, : target_mask.shape[1]]
+            masks = self.mask_head(with_target, self.image_meta, self.pyramid[:4])
+        inputs = [self.image, self.image_meta, gt_class_ids, gt_boxes_px, gt_masks, *given_rois]
+        inputs = {tensor.name: tensor for tensor in inputs}
+        outputs = {
+            "rpn_class_logits": self.rpn_class_logits,
+            "rpn_bbox": self.rpn_bbox,
+            "target_anchor_indices": indices,
+            "target_anchor_labels": labels,
+            "target_rpn_bbox": target_rpn_bbox,
+            "rois": rois,
+            "mrcnn_class_logits": class_logits,
+            "mrcnn_bbox": deltas,
+            "mrcnn_mask": masks,
+            "target_class_ids": target_class_ids,
+            "target_bbox": target_bbox,
+            "target_mask": target_mask,
+        }
+        return inputs, outputs
+
+    def _proposals(self, anchors, count, *, name):
+        config = self.config
+        return ProposalLayer(
+            count,
+            config.RPN_NMS_THRESHOLD,
+            pre_nms_limit=config.PRE_NMS_LIMIT,
+            bbox_std_dev=config.RPN_BBOX_STD_DEV,
+            name=name,
+        )([self.rpn_class, self.rpn_bbox, anchors])
+
+
+@keras.saving.register_keras_serializable("mrcnn_plus")
+class ToNormalized(layers.Layer):
+    """Boxes `[B or 1, N, 4]` in pixels of the molded image to normalized `[B, N, 4]`; called with `[boxes, image_meta]`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+
+    def call(self, inputs):
+        boxes_px, meta = inputs
+        return box_ops.norm_boxes(boxes_px, image_meta.parse(meta).image_shape[:, None])
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[1][0], *input_shape[0][1:])
+
+
+def build_backbone(image, config):
+    """Feature maps `[C1 .. C5]` of the configured backbone; checks what a user's function returns."""
+    if not callable(config.BACKBONE):
+        return resnet(
+            image,
+            config.BACKBONE,
+            train_bn=config.TRAIN_BN,
+            normalization=config.NORMALIZATION,
+            width=config.BACKBONE_WIDTH,
+        )
+    features = config.BACKBONE(image, stage5=True, train_bn=config.TRAIN_BN)
+    shapes = [getattr(feature, "shape", None) for feature in features]
+    if len(shapes) != 5 or any(shape is None or len(shape) != 4 for shape in shapes[1:]):
+        raise ConfigError(
+            "BACKBONE: the function must return five feature maps [C1, C2, C3, C4, C5] of shape [batch, height, width, "
+            f"channels] at strides 2, 4, 8, 16, 32, received: {len(shapes)} with shapes {shapes}."
+        )
+    return features
+
+
+@contextlib.contextmanager
+def _precision(policy):
+    """Layers made inside take this dtype policy; the global one is as before afterwards."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,20 @@
+"""Feature pyramid network (Lin et al., arXiv 1612.03144): from C2 .. C5 to P2 .. P6."""
+
+from keras import layers
+
+
+def feature_pyramid(c2, c3, c4, c5, *, channels=256):
+    """Pyramid levels `[P2, P3, P4, P5, P6]` at strides 4, 8, 16, 32, 64, each with `channels` feature maps.
+
+    P6 subsamples P5 and serves the RPN only. Layer names are Matterport's (`fpn_c5p5`, `fpn_p5`, ...).
+    """
+    merged = layers.Conv2D(channels, 1, name="fpn_c5p5")(c5)
+    levels = {5: merged}
+    for level, features in ((4, c4), (3, c3), (2, c2)):
+        upsampled = layers.UpSampling2D((2, 2), name=f"fpn_p{level + 1}upsampled")(merged)
+        lateral = layers.Conv2D(channels, 1, name=f"fpn_c{level}p{level}")(features)
+        merged = layers.Add(name=f"fpn_p{level}add")([upsampled, lateral])
+        levels[level] = merged
+    smoothed = [layers.Conv2D(channels, 3, padding="same", name=f"fpn_p{level}")(levels[level]) for level in (2, 3, 4, 5)]
+    p6 = layers.MaxPooling2D((1, 1), strides=(2, 2), name="fpn_p6")(smoothed[-1])
+    return [*smoothed, p6]

@@ -1,0 +1,32 @@
+"""Region proposal network (Ren et al., arXiv 1506.01497): for every anchor, object or not, and how to move it."""
+
+import keras
+from keras import layers
+
+
+def build_rpn_model(*, anchors_per_location=3, anchor_stride=1, depth=256, conv_channels=512):
+    """The RPN for one pyramid level, a model `rpn_model` whose weights all levels share.
+
+    Input: feature map `[B, h, w, depth]`. Outputs, with N = h * w * anchors_per_location / anchor_stride^2:
+    logits `[B, N, (background, object)]`, their softmax `[B, N, 2]`, deltas `[B, N, (dy, dx, log(dh), log(dw))]`.
+    """
+    feature_map = layers.Input((None, None, depth), name="input_rpn_feature_map")
+    shared = layers.Conv2D(
+        conv_channels, 3, padding="same", activation="relu", strides=anchor_stride, name="rpn_conv_shared"
+    )(feature_map)
+    logits = layers.Conv2D(2 * anchors_per_location, 1, name="rpn_class_raw")(shared)
+    logits = layers.Reshape((-1, 2), name="rpn_class_logits_reshape")(logits)
+    probabilities = layers.Activation("softmax", dtype="float32", name="rpn_class_xxx")(logits)
+    deltas = layers.Conv2D(4 * anchors_per_location, 1, name="rpn_bbox_pred")(shared)
+    deltas = layers.Reshape((-1, 4), name="rpn_bbox_reshape")(deltas)
+    return keras.Model(feature_map, [logits, probabilities, deltas], name="rpn_model")
+
+
+def apply_rpn(rpn_model, pyramid):
+    """Run the RPN on every level: logits `[B, A, 2]`, probabilities `[B, A, 2]`, deltas `[B, A, 4]`, levels in order."""
+    per_level = [rpn_model(level) for level in pyramid]
+    names = ("rpn_class_logits", "rpn_class", "rpn_bbox")
+    return [
+        layers.Concatenate(axis=1, name=name, dtype="float32")(list(outputs))
+        for name, outputs in zip(names, zip(*per_level, strict=True), strict=True)
+    ]

@@ -1,0 +1,45 @@
+"""Feeds `fit`: batches of a data set in the order of an image stream, loaded by threads while the network computes."""
+
+import os
+
+import keras
+
+
+class BatchSequence(keras.utils.PyDataset):
+    """Steps of a data set for `keras.Model.fit` and `evaluate`.
+
+    builder: a `data.batches.BatchBuilder`. steps: batches per epoch. first_epoch: epochs already trained, so that a
+    resumed run goes on in the stream where it stopped. repeat: False starts every epoch at the first image again
+    (validation) and does not go beyond the last one.
+    """
+
+    def __init__(self, builder, *, steps, first_epoch=0, repeat=True, workers=None):
+        super().__init__(workers=default_workers() if workers is None else max(1, workers), use_multiprocessing=False)
+        self.builder = builder
+        self.steps = steps
+        self.epoch = first_epoch if repeat else 0
+        self.repeat = repeat
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, step):
+        first = (self.epoch * self.steps + step) * self.builder.batch_size
+        last = first + self.builder.batch_size
+        if not self.repeat:
+            last = min(last, len(self.builder.stream))
+        return (self.builder.build(range(first, last)),)
+
+    def on_epoch_end(self):
+        if self.repeat:
+            self.epoch += 1
+
+
+def default_workers():
+    """Threads that load images: one per core but for one, between 1 and 4; NumPy and OpenCV release the interpreter."""
+    return max(1, min(4, (os.cpu_count() or 2) - 1))
+
+
+def steps_to_cover(images, batch_size):
+    """Batches that hold every image once, the last one perhaps not full."""
+    return -(-images // batch_size)

@@ -1,0 +1,62 @@
+"""Stages: which layers a call of `train` moves."""
+
+import logging
+import re
+
+from mrcnn_plus.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+_HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
+
+#: The names that `layers=` takes beside regular expressions. compat: MaskRCNN.train.
+PRESETS = {
+    "heads": _HEADS,
+    "3+": r"(res3.*)|(bn3.*)|(res4.*)|(bn4.*)|(res5.*)|(bn5.*)|" + _HEADS,
+    "4+": r"(res4.*)|(bn4.*)|(res5.*)|(bn5.*)|" + _HEADS,
+    "5+": r"(res5.*)|(bn5.*)|" + _HEADS,
+    "all": ".*",
+}
+
+
+def layers_pattern(layers):
+    """The regular expression for a preset's name, or `layers` itself."""
+    return PRESETS.get(layers, layers)
+
+
+def weighted_layers(model):
+    """All layers of a model that hold weights themselves, nested models opened up, wrappers replaced by what they hold."""
+    found = []
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            found += weighted_layers(layer)
+        elif layer.weights:
+            found.append(getattr(layer, "layer", layer))
+    return [layer for layer in found if any("seed_generator" not in weight.path for weight in layer.weights)]
+
+
+def set_trainable(model, layers):
+    """Let exactly the layers train whose whole name matches `layers` (a preset or a regular expression).
+
+    Returns the names of those layers. A model has to be compiled after this: Keras 3 ignores later changes silently.
+    Raises ConfigError if nothing matches; the model is as before then.
+    """
+    try:
+        pattern = re.compile(layers_pattern(layers))
+    except (re.error, TypeError) as error:
+        raise ConfigError(f"layers: not a regular expression ({error}), received: layers={layers!r}. {_ways()}") from error
+    candidates = weighted_layers(model)
+    chosen = [layer.name for layer in candidates if pattern.fullmatch(layer.name)]
+    if not chosen:
+        raise ConfigError(f"layers: no layer of the model matches, received: layers={layers!r}. {_ways()}")
+    for layer in candidates:
+        layer.trainable = bool(pattern.fullmatch(layer.name))
+    logger.info("Training %d of %d layers (layers=%r)", len(chosen), len(candidates), layers)
+    return chosen
+
+
+def _ways():
+    return (
+        f"Use one of {', '.join(map(repr, PRESETS))}, or a regular expression that matches whole layer names, "
+        "for example r'res5.*|mrcnn_.*'."
+    )
