@@ -49,11 +49,15 @@ def test_importing_the_facade_imports_no_keras():
     assert answer.stdout.strip() == "[]"
 
 
-def test_resize_image_passes_every_argument_on(golden):
-    image, window, scale, padding, crop = utils.resize_image(golden["resize/in"], 64, 512, 2, "square")
-    assert image.shape == (512, 512, 3) and scale == 2 and crop is None
-    np.testing.assert_array_equal(window, golden["resize/minscale/window"])
-    np.testing.assert_array_equal(padding, golden["resize/minscale/padding"])
+@pytest.mark.parametrize(
+    ("case", "settings"), [("minscale", (64, 512, 2, "square")), ("pad64", (128, None, None, "pad64"))]
+)
+def test_resize_image_passes_every_argument_on(golden, case, settings):
+    image, window, scale, padding, crop = utils.resize_image(golden["resize/in"], *settings)
+    assert image.shape == golden[f"resize/{case}/image"].shape
+    assert scale == golden[f"resize/{case}/scale"] and crop is None
+    np.testing.assert_array_equal(window, golden[f"resize/{case}/window"])
+    np.testing.assert_array_equal(padding, golden[f"resize/{case}/padding"])
 
 
 def test_download_passes_path_and_verbosity_on(monkeypatch, tmp_path):

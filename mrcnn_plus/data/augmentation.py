@@ -83,7 +83,7 @@ def _apply_imgaug(augmenter, image, masks, rng):
     """One call for image and masks, so that every augmenter draws once for both.
 
     compat: load_image_gt, but masks travel as label maps, by nearest neighbour: every geometric augmenter moves them,
-    where Matterport had a list of nine that it trusted. Augmenters of colour leave them alone.
+    where Matterport had a list of nine that it trusted. Augmenters of color leave them alone.
     """
     import_imgaug()
     from imgaug.augmentables.segmaps import SegmentationMapsOnImage
@@ -101,9 +101,12 @@ def _apply_imgaug(augmenter, image, masks, rng):
         label_maps = SegmentationMapsOnImage(_pack_masks(masks), shape=image.shape)
         image, label_maps = augmenter(image=image, segmentation_maps=label_maps)
     except Exception as error:
+        remedy = "Try its parts one by one, and leave that one out."
+        if "convertMaps" in str(error):  # imgaug 0.4.0 makes float64 maps of it under NumPy 2's rules of promotion
+            remedy = "ElasticTransformation needs alpha as a range on NumPy 2: alpha=(50.0, 50.1) instead of alpha=50."
         raise ConfigError(
             f"augmentation: imgaug's {_name(augmenter)} failed on an image of shape={image.shape}, dtype={image.dtype} "
-            f"with {count} masks: {type(error).__name__}: {error}. Try its parts one by one, and leave that one out."
+            f"with {count} masks: {type(error).__name__}: {error}. {remedy}"
         ) from error
     return image, _unpack_masks(label_maps.arr, count)
 

@@ -85,11 +85,11 @@ def make_ground_truth(dataset, image_id, loaded, *, resize, mini_mask_shape=None
     if augmentation is not None:
         image, masks = apply_augmentation(augmentation, image, masks, rng=rng)
 
-    # What has no pixel cannot be learned, and its box would have no size.
-    kept = masks.any(axis=(0, 1))
-    class_ids = loaded.class_ids[kept]
-    masks = masks if kept.all() else masks[..., kept]
+    # What has no pixel cannot be learned: its box has no size.
     boxes_px = extract_bboxes(masks)
+    kept = boxes_px[:, 2] > boxes_px[:, 0]
+    boxes_px, class_ids = boxes_px[kept], loaded.class_ids[kept]
+    masks = masks if kept.all() else masks[..., kept]
     active_class_ids = find_active_classes(dataset, image_id)
     if mini_mask_shape is not None:
         masks = minimize_mask(boxes_px, masks, tuple(mini_mask_shape))

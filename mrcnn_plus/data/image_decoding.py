@@ -3,7 +3,7 @@
 | stored as                          | becomes                                                                    |
 |------------------------------------|----------------------------------------------------------------------------|
 | 8-bit grey, palette, CMYK, 1 bit   | RGB by Pillow; 1 bit as 0 and 255                                          |
-| alpha channel, fourth TIFF channel | dropped; the colours below it are kept as they are stored                  |
+| alpha channel, fourth TIFF channel | dropped; the colors below it are kept as they are stored                  |
 | 16-bit integers                    | value / 257, rounded: 0..65535 to 0..255, the same for every image         |
 | float                              | 0..1 to 0..255; any other range is an error                                |
 | other integers, over 4 channels    | an error: `load_image` must be overridden                                  |
@@ -111,7 +111,7 @@ def _rgb_from_pillow(image, name):
 
 
 def _decode_16_bit_png(stream, name):
-    """PNG with 16 bits in each channel; Pillow would cut colour ones to 8 bits before the rule is applied."""
+    """PNG with 16 bits in each channel; Pillow would cut color ones to 8 bits before the rule is applied."""
     import cv2
 
     pixels = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -161,9 +161,9 @@ def _decode_8_bit_tiff(stream, orientation, name):
 
 def _tiff_pixels(page, stream, orientation):
     """The values of a TIFF page, `[H, W]` or `[H, W, channels]`, in its own type, with 0 as black."""
-    colours = getattr(page.photometric, "name", str(page.photometric))
-    if colours not in ("MINISWHITE", "MINISBLACK", "RGB"):
-        raise ValueError(f"there is no rule for a {page.dtype} TIFF with colours of kind {colours}; save it as RGB")
+    colors = getattr(page.photometric, "name", str(page.photometric))
+    if colors not in ("MINISWHITE", "MINISBLACK", "RGB"):
+        raise ValueError(f"there is no rule for a {page.dtype} TIFF with colors of kind {colors}; save it as RGB")
     try:
         pixels = page.asarray()
         if page.axes.startswith("S"):
@@ -173,7 +173,7 @@ def _tiff_pixels(page, stream, orientation):
         pixels = _tiff_pixels_by_opencv(stream) if known else None
         if pixels is None:
             raise
-    if colours == "MINISWHITE" and pixels.dtype.kind == "u":
+    if colors == "MINISWHITE" and pixels.dtype.kind == "u":
         pixels = np.iinfo(pixels.dtype).max - pixels
     return pixels
 
@@ -193,7 +193,7 @@ def _rgb_from_array(pixels, name):
     """`[H, W]` or `[H, W, 1..4]` of any type to RGB uint8, by the rules at the head of this file."""
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
-    # Two channels are grey and alpha, four are colours and alpha.
+    # Two channels are grey and alpha, four are colors and alpha.
     pixels = _to_8_bit(pixels[..., : 1 if pixels.shape[2] < 3 else 3], name)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
 

@@ -74,7 +74,7 @@ def _draw_box_and_refinement(ax, box, refined, color, *, style, alpha):
     if box is not None:
         draw_rectangle(ax, box, color, linestyle=style, alpha=alpha)
     if refined is not None:
-        draw_rectangle(ax, refined, color)
+        draw_rectangle(ax, refined, color, linestyle="solid")
     if box is not None and refined is not None:
         ax.add_line(Line2D([box[1], refined[1]], [box[0], refined[0]], color=color))
 

@@ -96,7 +96,7 @@ class MaskPart(NamedTuple):
 
 
 def mask_parts(masks):
-    """One `MaskPart` for each of masks [H, W, N]: far less to walk through than the whole masks of many small objects."""
+    """One `MaskPart` for each of masks [H, W, N]: much less to walk through than all pixels of many masks."""
     masks = np.asarray(masks)
     boxes = extract_bboxes(masks).tolist()
     return [MaskPart(y1, x1, masks[y1:y2, x1:x2, i] > 0.5) for i, (y1, x1, y2, x2) in enumerate(boxes)]
@@ -106,8 +106,6 @@ def mask_outlines(part):
     """The borders of the object of a `MaskPart` as a list of float arrays [V, (x, y)] in pixels, holes included."""
     from skimage.measure import find_contours
 
-    if not part.inside.any():
-        return []
     # The frame of zeros closes outlines at the border.
     framed = np.pad(part.inside, 1).astype(np.float32)
     return [outline[:, ::-1] + (part.left - 1, part.top - 1) for outline in find_contours(framed, 0.5)]
@@ -196,10 +194,11 @@ def save_at_image_size(path, image_shape, draw):
     from matplotlib.figure import Figure
 
     height, width = image_shape[:2]
-    # The text of a picture of 700 pixels stands at its nominal size; that of a large photograph grows with it.
-    dpi = min(max(max(height, width) / 10, 60), 300)
-    # The small surplus keeps the size in pixels, which is cut to an integer, from falling one short.
-    figure = Figure(figsize=((width + 0.01) / dpi, (height + 0.01) / dpi), dpi=dpi)
+    # Text and lines grow with the picture. Only powers of two divide every size without a rounding error, which would
+    # cost a row or column of pixels.
+    side = max(height, width)
+    dpi = 64 if side <= 1000 else 128 if side <= 2000 else 256
+    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
     draw(axes)
     axes.set_axis_off()

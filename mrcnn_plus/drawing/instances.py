@@ -96,7 +96,7 @@ def _names_and_scores(class_ids, class_names, scores):
     names = class_labels("display_instances", class_ids, class_names)
     if scores is None:
         return names
-    # compat: display_instances. A score of exactly 0 is not shown; display_differences counts on it.
+    # compat: display_instances. A score of exactly 0 is not shown.
     return [f"{name} {score:.3f}" if score else name for name, score in zip(names, scores, strict=True)]
 
 

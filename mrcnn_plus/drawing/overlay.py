@@ -15,6 +15,8 @@ import numpy as np
 from mrcnn_plus.drawing.canvas import apply_mask, check_instances, class_labels, mask_parts, rgb, to_rgb_pixels
 
 MASK_OPACITY = 0.35
+# Images whose shorter side has this many pixels get smoothed outlines.
+SMOOTH_FROM = 500
 
 
 def draw_overlay(
@@ -26,8 +28,8 @@ def draw_overlay(
     masks: [H, W, N] bool or 0/1, or None to draw boxes instead. scores: [N] float in 0..1, shown as per cent.
     class_names: names by class id, the background first.
     colors: N colours; default: as distinct as N can be, the same in every call.
-    show_labels: name and score at each instance. True: at all, except where labels would overlap; None: only where the
-        instance is about as wide as the text, so that labels do not hide a crowd of small objects; False: nowhere.
+    show_labels: name and score above each instance. True: all, except where labels would overlap; None: only those that
+        are small against their instance, so that labels do not hide a crowd of small objects; False: none.
     show_boxes: draw boxes as well as masks.
 
     Errors: DatasetError if the arrays do not belong together or a class has no name.
@@ -41,10 +43,11 @@ def draw_overlay(
     colors = distinct_colors(count) if colors is None else [rgb(color) for color in colors[:count]]
     check_instances(place, image, boxes=rois, masks=masks, class_ids=class_ids, scores=scores, colors=colors)
     colors = [tuple(round(255 * channel) for channel in color) for color in colors]
-    thickness = max(1, round(min(pixels.shape[:2]) / 500))
+    thickness = max(1, round(min(pixels.shape[:2]) / 700))
     parts = None if masks is None else mask_parts(masks)
     # Small instances last, so that they lie on top of large ones and stay visible.
-    by_size = np.argsort((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1]), kind="stable")
+    areas = (rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1])
+    by_size = np.argsort(areas, kind="stable")
     for i in by_size[::-1]:
         if parts is not None:
             _paint_mask(pixels, parts[i], colors[i], thickness)
@@ -56,8 +59,7 @@ def draw_overlay(
         if scores is not None:
             texts = [f"{text} {100 * score:.0f}%" for text, score in zip(texts, scores, strict=True)]
         labels = _place_labels(texts, rois, None if show_boxes else parts, pixels.shape)
-        widths = rois[:, 3] - rois[:, 1]
-        chosen = [i for i in by_size if show_labels or labels[i].width <= 1.5 * widths[i]]
+        chosen = [i for i in by_size if show_labels or labels[i].width * labels[i].height <= areas[i] / 4]
         pixels = _paint_labels(pixels, [labels[i] for i in chosen], [colors[i] for i in chosen])
     return pixels
 
@@ -86,7 +88,9 @@ def _paint_mask(pixels, part, color, thickness):
     outlines, _ = cv2.findContours(
         part.inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(part.left, part.top)
     )
-    cv2.drawContours(pixels, outlines, -1, color, thickness, lineType=cv2.LINE_AA)
+    # In small images a sharp line stays inside its mask; in large ones a smoothed line looks better.
+    smooth = min(pixels.shape[:2]) >= SMOOTH_FROM
+    cv2.drawContours(pixels, outlines, -1, color, thickness, lineType=cv2.LINE_AA if smooth else cv2.LINE_8)
 
 
 class _Label(NamedTuple):

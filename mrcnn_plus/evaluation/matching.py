@@ -20,8 +20,8 @@ def object_rows(boxes):
 def prediction_order(pred_boxes, pred_scores):
     """Indices of the predictions that are not padding, best score first: the order `compute_matches` answers in."""
     rows = object_rows(pred_boxes)
-    # compat: compute_matches. Equal scores keep this order too: the last of them comes first.
-    return rows[np.argsort(np.asarray(pred_scores)[rows])[::-1]]
+    # compat: compute_matches. Of equal scores the last comes first; a stable sort makes that so on every machine.
+    return rows[np.argsort(np.asarray(pred_scores)[rows], kind="stable")[::-1]]
 
 
 def compute_matches(
@@ -42,18 +42,13 @@ def compute_matches(
     gt_match: [G] int, index of the prediction that found the object, or -1.
     pred_match: [D] int, index of the object found, or -1.
     overlaps: [D, G] float, mask IoU.
-    No ground truth, no predictions or neither give empty arrays. Errors: DatasetError if masks do not fit.
+    No ground truth, no predictions or neither give empty arrays. Errors: DatasetError if there are fewer masks than
+    boxes, or masks of two sizes (enlarge mini masks with `utils.expand_mask`, or load with use_mini_mask=False).
     """
     gt_rows = object_rows(gt_boxes)
     order = prediction_order(pred_boxes, pred_scores)
     gt_masks = _pick_masks("gt_masks", gt_masks, gt_rows)
     pred_masks = _pick_masks("pred_masks", pred_masks, order)
-    if len(gt_rows) and len(order) and gt_masks.shape[:2] != pred_masks.shape[:2]:
-        raise DatasetError(
-            "compute_matches: expected masks of one size, received "
-            f"gt_masks={list(gt_masks.shape)}, pred_masks={list(pred_masks.shape)}. Compare masks of the whole image: "
-            "load the ground truth with use_mini_mask=False, or enlarge it with utils.expand_mask."
-        )
     gt_class_ids = np.asarray(gt_class_ids)[gt_rows]
     pred_class_ids = np.asarray(pred_class_ids)[order]
     overlaps = compute_overlaps_masks(pred_masks, gt_masks)
@@ -62,7 +57,7 @@ def compute_matches(
     pred_match = np.full(len(order), -1)
     least_iou = max(iou_threshold, score_threshold)
     for prediction in range(len(order)):
-        for gt in np.argsort(overlaps[prediction])[::-1]:
+        for gt in np.argsort(overlaps[prediction], kind="stable")[::-1]:
             if overlaps[prediction, gt] < least_iou:
                 break
             if gt_match[gt] == -1 and pred_class_ids[prediction] == gt_class_ids[gt]:
@@ -81,7 +76,7 @@ def _pick_masks(name, masks, rows):
             f"compute_matches: expected one mask per box along the last axis of {name}, "
             f"received {name}={list(masks.shape)} for {max(rows) + 1} boxes. Masks are stacked as [H, W, N]."
         )
-    return masks[..., rows] if len(rows) else np.zeros((*masks.shape[:2], 0), dtype=bool)
+    return masks[..., rows] if len(rows) else np.zeros((0, 0, 0), dtype=bool)
 
 
 def compute_recall(pred_boxes, gt_boxes, iou):

@@ -12,13 +12,17 @@ import numpy as np
 from mrcnn_plus.errors import DatasetError
 
 _CHANNELS_AT_ONCE = 4  # OpenCV's documented limit for a number of its functions
+_NEAR = 1e-3  # OpenCV's weights are float32: its samples of 8-bit values are that close to SciPy's, and closer
 
 
-def resize_bilinear(image, output_shape):
+def resize_bilinear(image, output_shape, *, exact_near_integers=False):
     """Resize an image with bilinear interpolation, values unchanged in range.
 
     image: `[H, W]` or `[H, W, C]` with any number of channels; numbers or bool (taken as 0 and 1).
     output_shape: `(height, width)` in pixels.
+    exact_near_integers: samples that are nearly whole numbers are computed again as SciPy rounds them. For callers that cut
+        off the fraction: in areas of one colour the last bit decides between a grey level and the next lower one, and one
+        level is enough to reorder the proposals of a network.
 
     Returns float64 `[height, width]` or `[height, width, C]`, as `skimage.transform.resize(..., order=1,
     mode='constant', cval=0, clip=True, preserve_range=True, anti_aliasing=False)` does.
@@ -38,6 +42,11 @@ def resize_bilinear(image, output_shape):
         parts.append(part.reshape(height, width, -1))
     resized = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
     _fade_borders(resized, planes)
+    if exact_near_integers:
+        for channel in range(planes.shape[2]):
+            plane = resized[..., channel]
+            rows, columns = np.nonzero(np.abs(plane - np.rint(plane)) < _NEAR)
+            plane[rows, columns] = sample_bilinear(planes[..., channel], (height, width), rows, columns)
     return resized.reshape((height, width) + image.shape[2:])
 
 

@@ -112,13 +112,14 @@ def resize_image(image, min_dim=None, max_dim=None, min_scale=None, mode="square
     pixels = image
     if scale != 1:
         height, width = scaled_length(height, scale), scaled_length(width, scale)
-        pixels = resize_bilinear(image, (height, width))
+        # compat: resize_image. Storing into an integer image cuts the fraction off, it does not round.
+        exact = np.issubdtype(image.dtype, np.integer)
+        pixels = resize_bilinear(image, (height, width), exact_near_integers=exact).astype(image.dtype)
 
     if mode == "crop":
         side = settings.min_dim
         y, x = _random_offset(height - side, rng), _random_offset(width - side, rng)
-        cropped = pixels[y : y + side, x : x + side].astype(image.dtype)
-        return cropped, (0, 0, side, side), scale, no_padding, (y, x, side, side)
+        return pixels[y : y + side, x : x + side], (0, 0, side, side), scale, no_padding, (y, x, side, side)
 
     if mode == "square":
         target = (settings.max_dim, settings.max_dim)
@@ -128,7 +129,6 @@ def resize_image(image, min_dim=None, max_dim=None, min_scale=None, mode="square
     window = (top, left, top + height, left + width)
     padding = [(top, target[0] - height - top), (left, target[1] - width - left), (0, 0)]
     padded = np.zeros(target + image.shape[2:], image.dtype)
-    # compat: resize_image. Storing into an integer image cuts the fraction off; it does not round.
     padded[top : top + height, left : left + width] = pixels
     return padded, window, scale, padding, None
 

@@ -111,7 +111,17 @@ def _edge_to_edge(low, high, size, count):
     if count == 1:
         return (0.5 * (low + high) * last)[..., None]
     step = (high - low) * last / (count - 1)
-    return (low * last)[..., None] + step[..., None] * ops.arange(count, dtype="float32")
+    return _rounded(low * last)[..., None] + _rounded(step[..., None] * ops.arange(count, dtype="float32"))
+
+
+def _rounded(product):
+    """Keeps XLA from fusing a product with the addition that follows, which would skip its rounding.
+
+    Boxes that were clipped to the image end exactly on the centre of the last pixel; on which side of it their last
+    sample falls, and so whether it counts as outside, is decided by the last bit. It has to be the bit of
+    `tf.image.crop_and_resize`, on every backend.
+    """
+    return ops.minimum(product, 1e30)
 
 
 def exact_roi_align(table, level, boxes_px, image_shape, pool_shape, *, samples=2):

@@ -77,7 +77,10 @@ def _fetch(url, part, timeout_s, verbose):
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            start = have if getattr(answer, "status", None) == 206 and _range_start(answer) == have else 0
+            start = _range_start(answer) if getattr(answer, "status", None) == 206 else 0
+            if not 0 <= start <= have:
+                os.remove(part)
+                raise _Interrupted("the server sent another part of the file than asked for")
             length = answer.headers.get("Content-Length")
             total = start + int(length) if length else None
             _receive(answer, part, start, total, verbose)

@@ -5,7 +5,7 @@ can read it.
     /conv1                attribute weight_names: conv1/kernel:0, conv1/bias:0
     /conv1/conv1/kernel:0 float32 [7, 7, 3, 64]
 
-Every layer has a group, layers without weights too. Attributes are bytes (Keras 2) or str (tf.keras), and lists too
+Layers without weights have a group, too. Attributes are bytes (Keras 2) or str (tf.keras), and lists too
 long for HDF5's 64 kB are split over layer_names0, layer_names1, ...
 """
 
@@ -26,6 +26,8 @@ from mrcnn_plus.weights.tensor_tree import Node, collapse, unique_name
 _ATTRIBUTE_LIMIT = 64512
 # Keras 2 changes kernels of files by Keras 1 only, so any 2.x is read as it stands, from Keras 2.0.8 to tf.keras 2.15.
 _KERAS_VERSION = "2.2.4"
+# compat: in a training network of the TF2 forks this layer has a weight, and a group without one stops their loader.
+_FORKS_CONSTANT = "anchors"
 
 
 class FileTensor(NamedTuple):
@@ -113,6 +115,8 @@ def write_weights(model, path):
     layers = []
     for layer in model.layers:
         node = tree.children.get(layer.name)
+        if node is None and layer.name == _FORKS_CONSTANT:
+            continue
         leaves = list(node.leaves()) if node else []
         # Sublayers stand under their own names, as in Matterport's rpn_model; a layer's own weights under the layer's.
         prefix = (layer.name,) if node and node.tensors else ()

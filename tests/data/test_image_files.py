@@ -72,7 +72,7 @@ def test_grey_becomes_three_equal_channels(tmp_path, rgb):
     assert_reads_as(tmp_path / "grey.png", rgb[..., 0])
 
 
-def test_alpha_is_dropped_and_colours_below_it_are_kept(tmp_path, rgb):
+def test_alpha_is_dropped_and_colors_below_it_are_kept(tmp_path, rgb):
     alpha = np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH, 1), dtype=np.uint8)
     Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "rgba.png")
     Image.fromarray(np.dstack([rgb[..., :1], alpha]), "LA").save(tmp_path / "la.png")
@@ -284,8 +284,8 @@ def test_a_truncated_file_is_an_error(tmp_path, rgb, wide, name):
 
 def test_a_missing_file_says_what_is_there_instead(tmp_path):
     (tmp_path / "Photo.JPG").write_bytes(b"x")
-    with pytest.raises(DatasetError, match=r"photo\.png.*it has 'Photo\.JPG'"):
-        read_image(tmp_path / "photo.png")
+    with pytest.raises(DatasetError, match=r"PHOTO\.png.*it has 'Photo\.JPG'"):
+        read_image(tmp_path / "PHOTO.png")
     with pytest.raises(DatasetError, match=r"exists but has no file 'other\.png'"):
         read_image(tmp_path / "other.png")
     with pytest.raises(DatasetError, match=r"there is no folder 'nowhere'.*relative to the current folder"):

@@ -37,6 +37,28 @@ def test_rpn_targets_are_the_recorded_ones(golden, anchors, kind, ids):
     assert bbox.shape == (100_000, 4) and not bbox[positive:].any()
 
 
+def iou_of_two(a, b):
+    height = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+    width = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    return height * width / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - height * width)
+
+
+def test_rpn_targets_agree_with_the_rule_read_aloud():
+    rng = np.random.default_rng(0)
+    boxes = np.array([[10, 10, 40, 50], [30, 60, 70, 90], [45, 20, 80, 40]])
+    some_anchors = (np.repeat(boxes, 50, axis=0) + rng.integers(-12, 13, (150, 4))).astype(float)
+    ious = [[iou_of_two(anchor, box) for box in boxes] for anchor in some_anchors]
+    expected = []
+    for of_anchor in ious:
+        best_for_some_object = any(iou == max(row[n] for row in ious) for n, iou in enumerate(of_anchor))
+        positive = max(of_anchor) >= 0.7 or best_for_some_object
+        expected.append(1 if positive else -1 if max(of_anchor) < 0.3 else 0)
+    match, _ = rpn_targets(some_anchors, np.array([1, 2, 1]), boxes, 1000)
+    assert match.tolist() == expected
+    best = [max(of_anchor) for of_anchor in ious]
+    assert sum(0.7 <= iou < 0.8 for iou in best) > 3 and sum(0.3 <= iou < 0.4 for iou in best) > 3
+
+
 @pytest.mark.parametrize("quota", [8, 64])
 def test_the_quota_limits_positives_to_half_and_fills_up_with_negatives(golden, anchors, quota):
     ids, boxes = golden["rpn_targets/gt_class_ids"], golden["rpn_targets/gt_boxes"]

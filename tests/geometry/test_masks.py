@@ -203,17 +203,19 @@ def test_tiny_objects_survive_minimizing_and_expanding(dtype):
 
 
 def test_masks_of_255_count_as_masks_of_1():
-    masks = blobs(40, 50, 5, seed=3)
+    masks = blobs(90, 80, 6, seed=3)
     boxes = extract_bboxes(masks)
     mini = minimize_mask(boxes, masks, (28, 28))
     np.testing.assert_array_equal(minimize_mask(boxes, masks.astype(np.uint8) * 255, (28, 28)), mini)
     expanded = expand_mask(boxes, mini, masks.shape)
     for value in (1, 255):
-        np.testing.assert_array_equal(expand_mask(boxes, mini.astype(np.uint8) * value, masks.shape), expanded)
-        np.testing.assert_array_equal(
-            unmold_mask(mini[..., 0].astype(np.uint8) * value, boxes[0], masks.shape)[:40, :50],
-            unmold_mask(mini[..., 0], boxes[0], masks.shape),
-        )
+        numbers = mini.astype(np.uint8) * value
+        np.testing.assert_array_equal(expand_mask(boxes, numbers, masks.shape), expanded)
+        for index in range(6):
+            np.testing.assert_array_equal(
+                unmold_mask(numbers[..., index], boxes[index], masks.shape),
+                unmold_mask(mini[..., index], boxes[index], masks.shape),
+            )
 
 
 def test_minimizing_a_box_without_pixels_names_the_instance():

@@ -97,11 +97,12 @@ def test_a_thin_image_keeps_at_least_one_pixel():
     assert window == (255, 0, 256, 512) and image.shape == (512, 512, 3)
 
 
-def test_crops_are_windows_of_the_scaled_image_and_cover_it():
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(1), np.random.RandomState(1)])
+def test_crops_are_windows_of_the_scaled_image_and_cover_it(rng):
     image = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30, 1)
     offsets = set()
     for _ in range(400):
-        cropped, window, scale, padding, (y, x, height, width) = resize_image(image, 16, mode="crop")
+        cropped, window, scale, padding, (y, x, height, width) = resize_image(image, 16, mode="crop", rng=rng)
         assert (height, width, scale, window) == (16, 16, 1, (0, 0, 16, 16))
         assert padding == [(0, 0), (0, 0), (0, 0)]
         np.testing.assert_array_equal(cropped, image[y : y + 16, x : x + 16])
@@ -190,14 +191,14 @@ def test_resize_agrees_with_scikit_image_in_values_and_dtype(shape, dtype, prese
         {"clip": False},
         {"anti_aliasing": True},
         {"anti_aliasing": None},
-        {"anti_aliasing": True, "anti_aliasing_sigma": (2, 2, 0)},
+        {"anti_aliasing": True, "anti_aliasing_sigma": (2, 0, 0)},
     ],
 )
 def test_other_arguments_mean_what_scikit_image_says(arguments):
     image = 50 + random_image(20, 30, 3) / 4
     defaults = {"order": 1, "mode": "constant", "cval": 0, "clip": True, "anti_aliasing": False, "preserve_range": True}
-    expected = skimage.transform.resize(image, (11, 19), **(defaults | arguments))
-    resized = resize(image, (11, 19), preserve_range=True, **arguments)
+    expected = skimage.transform.resize(image, (11, 41), **(defaults | arguments))
+    resized = resize(image, (11, 41), preserve_range=True, **arguments)
     np.testing.assert_allclose(resized, expected, rtol=1e-9)
 
 

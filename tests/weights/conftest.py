@@ -244,17 +244,19 @@ class Server(http.server.ThreadingHTTPServer):
     """Serves `content`; `requests` records the Range header of every request.
 
     ranges: False answers with the whole file always. send_length: False leaves out Content-Length.
+    range_error: added to the first byte that is asked for.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = b""
         self.ranges = self.send_length = True
+        self.range_error = 0
         self.requests = []
         self.misbehave()
 
     def misbehave(self, *, cut_after=(), statuses=()):
-        """Cut the connection after so many bytes, or answer with an HTTP error: one entry for each of the next requests."""
+        """Cut the connection after so many bytes, or answer with an HTTP error: an entry for each request to come."""
         self.cuts, self.statuses = iter(cut_after), iter(statuses)
 
     @property
@@ -272,7 +274,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         content, start = self.server.content, 0
         if wanted and self.server.ranges:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) + self.server.range_error
             if start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")

@@ -53,6 +53,14 @@ def test_server_without_ranges_starts_again(server, tmp_path):
     assert server.requests == [None, "bytes=1000000-"]
 
 
+@pytest.mark.parametrize("range_error", [-1000, 1000])
+def test_answer_with_another_range_than_asked_for_is_put_in_its_place(range_error, server, tmp_path):
+    server.range_error = range_error
+    server.misbehave(cut_after=(1_000_000,))
+    fetch(server, tmp_path / "weights.h5")
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+
+
 def test_interrupted_call_leaves_no_target_and_the_next_call_goes_on(server, tmp_path):
     path = tmp_path / "weights.h5"
     server.misbehave(cut_after=(700_000, 700_000))

@@ -17,7 +17,6 @@ def assert_unchanged(model, values, before):
     assert_same(values(model), before)
 
 
-@pytest.mark.backend
 def test_every_tensor_of_the_recorded_layout_arrives(
     build_model, make_weights, thin_layout, values, expected, tmp_path
 ):
@@ -71,6 +70,7 @@ def test_every_naming_of_weights_is_understood(
     assert_same(values(model), expected(layout))
 
 
+@pytest.mark.backend
 def test_weights_are_assigned_by_kind_whatever_their_order(
     build_model, small_layout, write_file, layers_of, values, expected
 ):
@@ -263,9 +263,8 @@ def test_file_of_another_network_is_refused_by_name(build_model, small_layout, w
 
 def resnet101(layout):
     """The layout with the deeper stage 4."""
-    deeper = [[f"res4{letter}_branch2a", [[f"res4{letter}_branch2a/kernel:0", [1, 1, 4, 2]], [f"res4{letter}_branch2a/bias:0", [2]]]]
-              for letter in "ghijklmnopqrstuvw"]  # fmt: skip
-    return layout + deeper
+    names = [f"res4{letter}_branch2a" for letter in "ghijklmnopqrstuvw"]
+    return layout + [[name, [[f"{name}/kernel:0", [1, 1, 4, 2]], [f"{name}/bias:0", [2]]]] for name in names]
 
 
 @pytest.mark.parametrize("deep_file", [True, False])
@@ -398,7 +397,7 @@ def randomize(model):
 
 
 def own_backbone():
-    """A backbone as users write it: layers without names, models in models, a layer of layers with a weight of its own."""
+    """A backbone as users write it: unnamed layers, a model in the model, a layer of layers with its own weight."""
     import keras
 
     class Scaled(keras.layers.Layer):

@@ -44,6 +44,13 @@ def test_layer_order_is_that_of_the_model(build_model, small_layout, tmp_path):
     ]
 
 
+def test_layer_that_has_a_weight_only_in_the_forks_is_left_out(build_model, small_layout, tmp_path):
+    write_weights(build_model([*small_layout(), ["anchors", []]]), tmp_path / "weights.h5")
+    with h5py.File(tmp_path / "weights.h5") as file:
+        assert "anchors" not in file and b"anchors" not in file.attrs["layer_names"]
+        assert "activation" in file and b"activation" in file.attrs["layer_names"]
+
+
 def test_rpn_model_is_written_in_the_order_matterport_reads_it_in(build_model, small_layout, tmp_path):
     write_weights(build_model(small_layout()), tmp_path / "weights.h5")
     (rpn,) = (layer for layer in read_layout(tmp_path / "weights.h5").layers if layer.name == "rpn_model")
@@ -64,6 +71,23 @@ def test_batch_norm_is_written_in_the_order_matterport_reads_it_in_also_when_fro
         "moving_mean:0",
         "moving_variance:0",
     ]
+
+
+def test_known_kinds_have_their_order_whatever_the_layer_added_first(tmp_path):
+    import keras
+
+    class Backwards(keras.layers.Layer):
+        def build(self, shape):
+            for name in ("bias", "kernel"):
+                self.add_weight(name=name, shape=(2,))
+
+        def call(self, x):
+            return x
+
+    inputs = keras.Input((2,))
+    write_weights(keras.Model(inputs, Backwards(name="own")(inputs)), tmp_path / "weights.h5")
+    names = [name for layer in read_layout(tmp_path / "weights.h5").layers for name, _ in layer.weights]
+    assert names == ["own/kernel:0", "own/bias:0"]
 
 
 @pytest.mark.backend

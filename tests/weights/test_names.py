@@ -46,8 +46,14 @@ def test_every_weighted_layer_of_the_recorded_backbone_has_an_application_name(d
     assert resnet_depth(backbone) == depth
 
 
-@pytest.mark.parametrize("names", [["conv1_conv", "conv2_block1_preact_bn", "conv2_block1_3_conv", "conv2_block1_3_bn"],
-                                   ["conv1_conv", "conv2_block1_1_conv", "conv2_block1_2_conv"], ["res2a_branch2a"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["conv1_conv", "conv2_block1_preact_bn", "conv2_block1_3_conv", "conv2_block1_3_bn"],
+        ["conv1_conv", "conv2_block1_1_conv", "conv2_block1_2_conv"],
+        ["res2a_branch2a"],
+    ],
+)
 def test_networks_that_share_some_application_names_are_not_translated(names):
     assert not is_applications_resnet(names)
 

@@ -21,7 +21,7 @@ def weights(server, tmp_path):
 
 @pytest.fixture
 def imagenet(server, weights, tmp_path, monkeypatch):
-    """ImageNet weights are expected to be what the server serves, and to be kept in a fresh folder; path of the file."""
+    """What the server serves counts as the ImageNet weights, the cache is a fresh folder; path of the file in it."""
     monkeypatch.setattr(pretrained, "IMAGENET_RESNET50_MD5", hashlib.md5(weights).hexdigest())
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("MRCNN_PLUS_IMAGENET_URL", server.url)

@@ -16,7 +16,8 @@ def test_summary_tells_everything_once_and_in_order():
         notes=["look here"],
     )
     assert str(report).splitlines() == [
-        "mask_rcnn_coco.h5: 412 of 420 tensors loaded and verified, 8 left at initial values (mrcnn_bbox_fc, mrcnn_mask, my_layer)",
+        "mask_rcnn_coco.h5: 412 of 420 tensors loaded and verified, "
+        "8 left at initial values (mrcnn_bbox_fc, mrcnn_mask, my_layer)",
         "  the file holds: Mask R-CNN on ResNet-101, 81 classes with background",
         "  skipped: mrcnn_mask: shapes differ; file kernel (1, 1, 256, 81), network kernel (1, 1, 256, 2)",
         "  excluded: mrcnn_bbox_fc",

@@ -1,0 +1,67 @@
+"""Proposals and detections against recorded answers of the original, and their corner cases."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from mrcnn_plus.network.detections import DetectionLayer
+from mrcnn_plus.network.proposals import ProposalLayer
+
+pytestmark = pytest.mark.backend
+
+
+def probabilities(foreground):
+    return np.stack([1 - foreground, foreground], axis=-1).astype("float32")
+
+
+def test_proposals_equal_the_recorded_answer(golden):
+    layer = ProposalLayer(200, 0.7, pre_nms_limit=1000)
+    inputs = [probabilities(golden["proposal/probs"]), golden["proposal/deltas"], golden["proposal/anchors"][None]]
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(inputs)), golden["proposal/out"], rtol=1e-4, atol=1e-6)
+
+
+def test_fewer_anchors_than_the_limit_are_padded_with_zeros(golden):
+    layer = ProposalLayer(50, 0.7, pre_nms_limit=6000)
+    few = slice(None), slice(20)
+    inputs = [
+        probabilities(golden["proposal/probs"][few]),
+        golden["proposal/deltas"][few],
+        golden["proposal/anchors"][None, :20],
+    ]
+    proposals = ops.convert_to_numpy(layer(inputs))
+    kept = np.any(proposals != 0, axis=-1).sum(axis=1)
+    assert np.all(kept > 0) and np.all(kept <= 20)
+    assert proposals.shape == (2, 50, 4)
+
+
+def test_steps_end_in_the_proposals(golden):
+    layer = ProposalLayer(30, 0.7, pre_nms_limit=100)
+    inputs = [probabilities(golden["proposal/probs"]), golden["proposal/deltas"], golden["proposal/anchors"][None]]
+    steps = {name: ops.convert_to_numpy(value) for name, value in layer.steps(inputs).items()}
+    rows = steps["rpn_non_max_suppression"][0]
+    np.testing.assert_allclose(steps["refined_anchors_clipped"][0, rows], steps["proposals"][0], atol=1e-6)
+    assert steps["pre_nms_anchors"].shape == (2, 100, 4)
+
+
+def detect(golden, **settings):
+    layer = DetectionLayer(40, **{"min_confidence": 0.3, "nms_threshold": 0.3, **settings})
+    arrays = [golden[f"detect/{name}"][None] for name in ("rois", "probs", "deltas", "window")]
+    return ops.convert_to_numpy(layer.refine(*(ops.convert_to_tensor(array) for array in arrays)))[0]
+
+
+def test_detections_equal_the_recorded_answer(golden):
+    np.testing.assert_allclose(detect(golden), golden["detect/out"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_confidence_that_nothing_reaches_gives_zeros_only(golden):
+    assert not np.any(detect(golden, min_confidence=0.9999999))
+
+
+def test_padding_rois_are_never_detected(golden):
+    """The original lets rows of zeros through when their class is not background."""
+    rois = np.zeros((1, 5, 4), "float32")
+    scores = np.tile(np.array([0.0, 1.0], "float32"), (1, 5, 1))
+    window = np.array([[0, 0, 1, 1]], "float32")
+    arrays = [rois, scores, np.zeros((1, 5, 2, 4), "float32"), window]
+    detections = DetectionLayer(3, min_confidence=0).refine(*(ops.convert_to_tensor(array) for array in arrays))
+    assert not np.any(ops.convert_to_numpy(detections))
