@@ -9,8 +9,6 @@ B images, A anchors, R ROIs, G ground-truth slots, T `TRAIN_ROIS_PER_IMAGE`, D `
 background. Boxes are `(y1, x1, y2, x2)`, normalized where nothing else is said.
 """
 
-import contextlib
-
 import keras
 from keras import ops
 
@@ -260,20 +258,10 @@ _target_layers = {}  # by their settings
 def detection_targets_graph(proposals, gt_class_ids, gt_boxes, gt_masks, config):
     """`DetectionTargetLayer` for one image: inputs and outputs as there, without the batch axis."""
     key = repr(_target_settings(config))
-    if key not in _target_layers:
-        # TensorFlow wants the variable of the random state made once, and outside of the graph that uses it.
-        with _outside_of_graphs():
-            _target_layers[key] = DetectionTargetLayer(config)
+    if key not in _target_layers:  # kept, because TensorFlow wants the variable of its random state made once
+        _target_layers[key] = DetectionTargetLayer(config)
     targets = _target_layers[key]([value[None] for value in (proposals, gt_class_ids, gt_boxes, gt_masks)])
     return tuple(target[0] for target in targets)
-
-
-def _outside_of_graphs():
-    if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
-    import tensorflow as tf
-
-    return tf.init_scope()
 
 
 # ---- Detections ----

@@ -63,7 +63,6 @@ def test_packed_rpn_targets_belong_to_the_positive_anchors_of_their_own_image():
     assert_close(modellib.rpn_bbox_loss_graph(Config(), target, match, deltas), expected)
 
 
-@backend
 def test_losses_without_a_positive_are_zero():
     nothing, ids = np.full((1, 4, 1), -1), np.zeros((1, 3), int)
     boxes, masks = np.ones((1, 3, 5, 4)), np.full((1, 3, 2, 2, 5), 0.3)
@@ -143,7 +142,6 @@ def test_proposal_layer_with_a_config_gives_the_recorded_proposals(golden):
     assert_close(layer(inputs), golden["proposal/out"])
 
 
-@backend
 @pytest.mark.parametrize("size", [7, 14])
 def test_roi_align_gives_the_recorded_features(golden, size):
     pyramid = [golden[f"roialign/P{level}"] for level in (2, 3, 4, 5)]
@@ -164,7 +162,6 @@ def test_detections_of_one_image_are_the_recorded_ones(golden):
     assert_close(modellib.refine_detections_graph(*inputs, DetectConfig()), golden["detect/out"])
 
 
-@backend
 def test_detection_layer_refines_every_image_in_its_own_window(golden):
     rois, probs, deltas = (np.stack([golden[f"detect/{name}"]] * 2) for name in ("rois", "probs", "deltas"))
     metas = image_metas((101, 101, 3), (10, 0, 91, 101), count=2)
@@ -207,7 +204,6 @@ def test_detection_targets_of_one_image_have_matterports_rows():
     check_detection_targets(*modellib.detection_targets_graph(PROPOSALS, *one_object(), SmallConfig()))
 
 
-@backend
 def test_detection_target_layer_pads_masks_to_all_rows():
     layer = modellib.DetectionTargetLayer(SmallConfig(), name="proposal_targets")
     inputs = [np.stack([value] * 2) for value in (PROPOSALS, *one_object())]

@@ -1,12 +1,11 @@
-"""Matterport's weights file, which is Keras 2's: HDF5 groups by layer, read whoever wrote it, and written so that all
-can read it.
+"""Matterport's weights file, which is Keras 2's HDF5: read whoever wrote it, and written so that everyone can read it.
 
     /                     attributes layer_names, backend, keras_version
     /conv1                attribute weight_names: conv1/kernel:0, conv1/bias:0
     /conv1/conv1/kernel:0 float32 [7, 7, 3, 64]
 
-Layers without weights have a group, too. Attributes are bytes (Keras 2) or str (tf.keras), and lists too
-long for HDF5's 64 kB are split over layer_names0, layer_names1, ...
+Layers without weights have a group, too. Attributes are bytes (Keras 2) or str (tf.keras); lists too long for HDF5's
+64 kB are split over layer_names0, layer_names1, ...
 """
 
 import errno
@@ -65,7 +64,7 @@ def read_layout(path):
             )
         try:
             layers = tuple(_read_layer(group, name) for name in _read_names(group, "layer_names"))
-        except (KeyError, OSError, RuntimeError) as error:
+        except (KeyError, AttributeError, OSError, RuntimeError) as error:
             raise WeightsError(f"Weights file {path!r} is damaged: {error}. Download or copy it again.") from error
         return WeightsFile(path, layers, _read_text(group, "keras_version"), _read_text(group, "backend"))
 

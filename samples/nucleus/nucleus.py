@@ -18,8 +18,8 @@ from mrcnn_plus.utils import Dataset
 class NucleusConfig(Config):
     """A small network that learns from random weights on a CPU within minutes.
 
-    With weights from COCO, keep the defaults of the first three groups instead: those weights need ResNet-101, batch
-    normalization and 256 channels.
+    To start from COCO weights instead, leave out the settings of the light network and the optimizer: those weights need
+    ResNet-101, batch normalization and the default channels.
     """
 
     NAME = "nucleus"
@@ -52,7 +52,7 @@ class NucleusConfig(Config):
     PRE_NMS_LIMIT = 2000
     POST_NMS_ROIS_TRAINING = 500
     POST_NMS_ROIS_INFERENCE = 400
-    TRAIN_ROIS_PER_IMAGE = 128
+    TRAIN_ROIS_PER_IMAGE = 64
     RPN_TRAIN_ANCHORS_PER_IMAGE = 256
 
 

@@ -235,19 +235,18 @@ def test_data_generator_pads_images_of_different_sizes_and_fits_the_anchors():
 
     class TwoSizes(Rectangles):
         def load_image(self, image_id):
-            return super().load_image(image_id)[: 60 if image_id else 40]
+            return super().load_image(image_id)[: 70 if image_id else 60]
 
         def load_mask(self, image_id):
             masks, class_ids = super().load_mask(image_id)
-            masks = masks[: 60 if image_id else 40]
-            return masks, class_ids
+            return masks[: 70 if image_id else 60], class_ids
 
     config = Padded()
     batches = modellib.data_generator(TwoSizes([2, 2], size=(70, 130)), config, shuffle=False, batch_size=2)
     images, metas, match, _, _, _, masks = next(batches)[0]
-    assert images.shape == (2, 64, 192, 3) and masks.shape == (2, 64, 192, 6)
-    assert match.shape[1] == 3 * sum(h * w for h, w in modellib.compute_backbone_shapes(config, (64, 192, 3)))
-    np.testing.assert_array_equal(modellib.parse_image_meta(metas)["image_shape"], [[64, 192, 3]] * 2)
+    assert images.shape == (2, 128, 192, 3) and masks.shape == (2, 128, 192, 6)
+    assert match.shape[1] == 3 * sum(h * w for h, w in modellib.compute_backbone_shapes(config, (128, 192, 3)))
+    np.testing.assert_array_equal(modellib.parse_image_meta(metas)["image_shape"], [[128, 192, 3]] * 2)
 
 
 @pytest.mark.parametrize("mini_masks", [True, False])

@@ -115,6 +115,12 @@ def test_missing_page_is_an_error_at_once_that_says_what_to_do(server, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
+def test_mirror_may_be_a_file(tmp_path):
+    (tmp_path / "mirror.h5").write_bytes(CONTENT)
+    download((tmp_path / "mirror.h5").as_uri(), tmp_path / "weights.h5", md5=MD5, verbose=0)
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+
+
 def test_busy_server_is_asked_again(server, tmp_path):
     server.misbehave(statuses=(503, 429))
     fetch(server, tmp_path / "weights.h5", md5=MD5)

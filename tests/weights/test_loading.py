@@ -144,6 +144,8 @@ def test_imagenet_file_with_application_names_fills_the_backbone_only(
     )
     assert report.unused == ["conv2_block1_3_bn", "probs"]
     assert report.description == "ResNet-50 without Mask R-CNN heads"
+    report = load_weights(model, write_file(layers), on_mismatch="keep", exclude=["conv1_conv", "bn_conv1"])
+    assert report.excluded == ["conv1", "bn_conv1"]
 
 
 def test_backbone_inside_one_layer_of_the_file_is_found(build_model, small_layout, write_file, layers_of):
@@ -259,6 +261,13 @@ def test_file_of_another_network_is_refused_by_name(build_model, small_layout, w
         with pytest.raises(WeightsError, match=r"another network \(MobileNet\).*conv_dw_1.*Mask R-CNN on ResNet-50"):
             load_weights(model, write_file(mobilenet), on_mismatch=on_mismatch)
     assert_unchanged(model, values, before)
+
+
+def test_one_layer_that_happens_to_fit_does_not_make_it_this_network(build_model, small_layout, write_file, layers_of):
+    layers = {"conv1": layers_of(small_layout())["conv1"]}
+    layers |= {f"other{number}": {f"other{number}/kernel:0": np.ones(3, "f")} for number in range(9)}
+    with pytest.raises(WeightsError, match=r"does not belong to this network: 2 of the network's 54 tensors"):
+        load_weights(build_model(small_layout()), write_file(layers), on_mismatch="keep")
 
 
 def resnet101(layout):

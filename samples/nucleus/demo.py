@@ -1,0 +1,129 @@
+"""The main job from end to end: train on real images, evaluate, draw. `make demo` runs it.
+
+Nuclei in microscopy images (Data Science Bowl 2018, CC0, 87 images to train and 22 to validate, in `nuclei.tar.xz`), a
+small network from random weights, the stages `heads` and `all`, COCO average precision of boxes and masks, overlays.
+"""
+
+import argparse
+import tarfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from nucleus import NucleusConfig, NucleusDataset
+from PIL import Image
+
+from mrcnn_plus.drawing.overlay import draw_overlay
+from mrcnn_plus.evaluation.coco import evaluate
+from mrcnn_plus.mask_rcnn import MaskRCNN
+
+ARCHIVE = Path(__file__).parent / "nuclei.tar.xz"
+PICTURES = 8
+
+
+class DemoConfig(NucleusConfig):
+    """Short epochs, so that progress shows."""
+
+    STEPS_PER_EPOCH = 50
+    SEED = 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for logs and pictures")
+    parser.add_argument("--epochs", type=int, default=9, help="epochs of 50 steps, the first one of the heads alone")
+    parser.add_argument("--minutes", type=float, default=7.5, help="training stops after the epoch that reaches this")
+    args = parser.parse_args()
+    start = time.monotonic()
+
+    train, val = load_data(args.output / "data")
+    print(f"{train.num_images} images to train, {val.num_images} to validate\n")
+    model = MaskRCNN(mode="training", config=DemoConfig(), model_dir=str(args.output / "logs"))
+    train_two_stages(model, train, val, epochs=args.epochs, deadline=start + 60 * args.minutes)
+
+    print("\nEvaluating on the validation images")
+    scores = evaluate(model.detect, val, batch_size=model.config.BATCH_SIZE)
+    for kind in ("bbox", "segm"):
+        print(scores[kind])
+    folder = draw_pictures(model, val, args.output / "pictures")
+    print(f"\nPictures (truth left, detections right) in {folder}")
+    print(f"Mask AP50 {scores['segm'].ap50:.3f} after {(time.monotonic() - start) / 60:.1f} minutes")
+
+
+def load_data(folder):
+    """Unpack the images once and return the two prepared data sets."""
+    if not folder.exists():
+        with tarfile.open(ARCHIVE) as archive:
+            archive.extractall(folder, filter="data")
+    datasets = NucleusDataset(), NucleusDataset()
+    for dataset, part in zip(datasets, ("train", "val"), strict=True):
+        dataset.load_nuclei(folder / part)
+        dataset.prepare()
+    return datasets
+
+
+def train_two_stages(model, train, val, *, epochs, deadline):
+    """One epoch of the heads on the random backbone, then all layers with a rate that rises and falls."""
+    config = model.config
+    model.train(train, None, learning_rate=config.LEARNING_RATE, epochs=1, layers="heads", augmentation=turn_and_flip)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.1 * config.LEARNING_RATE,
+        decay_steps=(epochs - 1) * config.STEPS_PER_EPOCH,
+        alpha=0.01,
+        warmup_target=config.LEARNING_RATE,
+        warmup_steps=config.STEPS_PER_EPOCH,
+    )
+    model.train(
+        train,
+        val,
+        learning_rate=schedule,
+        epochs=epochs,
+        layers="all",
+        augmentation=turn_and_flip,
+        custom_callbacks=[StopAt(deadline)],
+    )
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends training with the epoch in which a time is reached, so that a slow machine is not kept busy for ever."""
+
+    def __init__(self, deadline):
+        super().__init__()
+        self.deadline = deadline
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() > self.deadline and epoch + 1 < self.params["epochs"]:
+            print(f"\nTime is up: stopping after epoch {epoch + 1} of {self.params['epochs']}.")
+            self.model.stop_training = True
+
+
+def turn_and_flip(image, masks):
+    """Turn square images by quarter turns and mirror them: nuclei have no upper side."""
+    turns = np.random.randint(4) if image.shape[0] == image.shape[1] else 2 * np.random.randint(2)
+    image, masks = np.rot90(image, turns), np.rot90(masks, turns)
+    if np.random.randint(2):
+        image, masks = image[:, ::-1], masks[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(masks)
+
+
+def draw_pictures(model, dataset, folder):
+    """Truth and detections side by side for some validation images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for image_id in dataset.image_ids[:: max(1, len(dataset.image_ids) // PICTURES)]:
+        image = dataset.load_image(image_id)
+        masks, class_ids = dataset.load_mask(image_id)
+        result = model.detect([image])[0]
+        sure = result["scores"] >= 0.5
+        truth = draw_overlay(image, None, masks, class_ids, dataset.class_names)
+        found = draw_overlay(
+            image, result["rois"][sure], result["masks"][..., sure], result["class_ids"][sure], dataset.class_names
+        )
+        gap = np.full((image.shape[0], 8, 3), 255, np.uint8)
+        pair = Image.fromarray(np.concatenate([truth, gap, found], axis=1))
+        pair.save(folder / f"{dataset.image_info[image_id]['id'][:12]}.png")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
