@@ -1,7 +1,6 @@
 """`MaskRCNN`, the object a user holds: builds, loads, trains, detects. It delegates; the work is done elsewhere."""
 
 import logging
-import os
 import threading
 
 import keras
@@ -35,7 +34,9 @@ class MaskRCNN:
         if mode not in MODES:
             raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
         if isinstance(config, type):
-            raise ConfigError(f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}().")
+            raise ConfigError(
+                f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}()."
+            )
         self.mode = mode
         self.config = config
         self.model_dir = model_dir
@@ -69,7 +70,7 @@ class MaskRCNN:
 
     @property
     def detection_model(self):
-        """The Keras model that detects: `keras_model` in inference mode, else a second graph through the same layers."""
+        """The Keras model that detects: `keras_model` in inference mode, else a second graph of the same layers."""
         if self.mode == "inference":
             return self.keras_model
         with self._lock:
@@ -82,11 +83,11 @@ class MaskRCNN:
     def load_weights(self, filepath, by_name=False, exclude=None):
         """Load weights, print what was loaded and what not, and return that as a `weights.report.LoadReport`.
 
-        filepath: Matterport's HDF5 layout or a Keras file. by_name: load what is there; otherwise the file has to hold all
-        weights of the model. exclude: names of layers to leave as they are.
+        filepath: Matterport's HDF5 layout or a Keras file. by_name: load what is there; otherwise the file has to
+        hold all weights of the model. exclude: names of layers to leave as they are.
 
-        In training mode, heads of another number of classes are left at random values and listed. In inference mode that
-        is a WeightsError. If the path is a checkpoint of a run, training goes on in its folder after its epoch.
+        In training mode, heads of another number of classes are left at random values and listed. In inference mode
+        that is a WeightsError. If the path is a checkpoint of a run, training goes on in its folder after its epoch.
         """
         report = self.keras_model.load_weights(
             filepath,
@@ -135,19 +136,21 @@ class MaskRCNN:
 
         train_dataset, val_dataset: prepared `Dataset` objects; val_dataset may be None.
         learning_rate: a number or a Keras learning rate schedule.
-        epochs: the epoch to stop after, counted from the beginning of all training, so a second call with the same number
-            trains nothing.
+        epochs: the epoch to stop after, counted from the beginning of all training, so a second call with the
+            same number trains nothing.
         layers: 'heads' (everything but the backbone), '3+', '4+', '5+' (backbone stages from there on, and the heads),
             'all', or a regular expression of layer names.
         augmentation: an imgaug augmenter, or a function `(image, masks) -> (image, masks)`.
         custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
         """
         if self.mode != "training":
-            raise ConfigError("train: the model was made with mode='inference'. Make one with mode='training' to train.")
+            raise ConfigError(
+                "train: the model was made with mode='inference'. Make one with mode='training' to train."
+            )
         if not self.config.USE_RPN_ROIS:
             raise ConfigError(
-                "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: USE_RPN_ROIS=False. "
-                "Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
+                "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: "
+                "USE_RPN_ROIS=False. Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
             )
         self.set_trainable(stages.layers_pattern(layers))
         self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
@@ -173,7 +176,8 @@ class MaskRCNN:
         """Let the layers train whose name matches; a model has to be compiled after this."""
         chosen = stages.set_trainable(keras_model or self.keras_model, layer_regex)
         if verbose > 0:
-            log(f"{' ' * indent}Training {len(chosen)} layers: {', '.join(chosen[:8])}{', ...' if len(chosen) > 8 else ''}")
+            names = ", ".join(chosen[:8]) + (", ..." if len(chosen) > 8 else "")
+            log(f"{' ' * indent}Training {len(chosen)} layers: {names}")
 
     def get_trainable_layers(self):
         """All layers that have weights, as Matterport's notebooks list them."""
@@ -234,7 +238,7 @@ class MaskRCNN:
         ]
 
     def mold_inputs(self, images):
-        """Molded images `[B, H, W, channels]`, image metas `[B, 12 + C]`, windows `[B, 4]`; images must mold to one size."""
+        """Molded images `[B, H, W, channels]`, metas `[B, 12 + C]`, windows `[B, 4]`; all must mold to one size."""
         config = self.config
         molded, metas, windows = detection_inputs.mold_images(
             images, resize=fitting.resize_settings(config), mean_pixel=config.MEAN_PIXEL, num_classes=config.NUM_CLASSES
@@ -251,7 +255,7 @@ class MaskRCNN:
         return self._anchor_cache.normalized(image_shape)
 
     def _predict(self, molded_images, image_metas, verbose=0):
-        """The outputs of the detection model as NumPy arrays; short batches are filled up so that one graph serves all."""
+        """The outputs of the detection model as arrays; short batches are filled up, so that one graph serves all."""
         count = len(molded_images)
         missing = max(self.config.BATCH_SIZE - count, 0)
         rows = np.concatenate([np.arange(count), np.zeros(missing, int)])

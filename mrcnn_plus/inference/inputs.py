@@ -24,8 +24,8 @@ def as_color_image(image, channels, *, place):
         return image[..., :3]
     if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
         raise DatasetError(
-            f"{place}: expected an array [height, width, {channels}], received: shape={image.shape}, dtype={image.dtype}. "
-            "Give images one by one in a list, with the channels last (IMAGE_CHANNEL_COUNT)."
+            f"{place}: expected an array [height, width, {channels}], received: shape={image.shape}, "
+            f"dtype={image.dtype}. Give images one by one in a list, with the channels last (IMAGE_CHANNEL_COUNT)."
         )
     return image
 

@@ -13,8 +13,8 @@ def unmold_detections(detections, mrcnn_mask, original_image_shape, image_shape,
     `[D, h, w, C]`. original_image_shape, image_shape: of the file and of the molded image. window: the image inside its
     padding, pixels of the molded image.
 
-    Returns boxes int32 `[N, 4]` in pixels of the original image, class ids int32 `[N]`, scores float32 `[N]`, masks bool
-    `[height, width, N]`. Boxes that vanish in whole pixels are left out.
+    Returns boxes int32 `[N, 4]` in pixels of the original image, class ids int32 `[N]`, scores float32 `[N]`, masks
+    bool `[height, width, N]`. Boxes that vanish in whole pixels are left out.
     """
     padding = np.where(detections[:, 4] == 0)[0]
     count = padding[0] if len(padding) else len(detections)

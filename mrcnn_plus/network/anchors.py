@@ -1,4 +1,4 @@
-"""Anchors made inside the training graph for the feature maps as they really are (FPN, arXiv 1612.03144, section 4.1)."""
+"""Anchors made in the training graph, for the feature maps as they really are (arXiv 1612.03144, section 4.1)."""
 
 import keras
 import numpy as np
@@ -9,8 +9,8 @@ from keras import ops
 class PyramidAnchors(keras.layers.Layer):
     """The anchors of all pyramid levels, `[1, A, (y1, x1, y2, x2)]` in pixels of the molded image.
 
-    Order and values are those of `geometry.anchors.generate_pyramid_anchors`: level by level, row by row, then by ratio.
-    Called with the list of feature maps P2 .. P6, of which only the shapes are read, so images of any size work.
+    Order and values are those of `geometry.anchors.generate_pyramid_anchors`: level by level, row by row, then by
+    ratio. Called with the list of feature maps P2 .. P6, of which only the shapes are read, so images of any size work.
 
     scales: side of a square anchor in pixels, one per level. ratios: width / height. strides: pixels per feature cell,
     one per level. anchor_stride: anchors at every n-th feature cell.

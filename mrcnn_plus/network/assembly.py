@@ -79,8 +79,9 @@ class Network:
     def training_graph(self):
         """Inputs and outputs of training, both dicts by name; `training.model` computes the losses from them.
 
-        Inputs: `input_image`, `input_image_meta`, `input_gt_class_ids` int `[B, G]`, `input_gt_boxes` `[B, G, 4]` pixels,
-        `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels. Outputs: predictions, and `target_...` for each of them.
+        Inputs: `input_image`, `input_image_meta`, `input_gt_class_ids` int `[B, G]`, `input_gt_boxes` `[B, G, 4]`
+        pixels, `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels.
+        Outputs: predictions, and `target_...` for each of them.
         """
         config = self.config
         with _precision(config.PRECISION):
@@ -156,7 +157,7 @@ class Network:
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
 class ToNormalized(layers.Layer):
-    """Boxes `[B or 1, N, 4]` in pixels of the molded image to normalized `[B, N, 4]`; called with `[boxes, image_meta]`."""
+    """Called with `[boxes, image_meta]`: boxes `[B or 1, N, 4]` in pixels of the molded image -> normalized."""
 
     def __init__(self, **kwargs):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})

@@ -1,4 +1,4 @@
-"""What the heads should answer: a sample of proposals with class, box deltas and mask (arXiv 1703.06870, section 3.1)."""
+"""What the heads should answer: sampled proposals with class, box deltas and mask (arXiv 1703.06870, section 3.1)."""
 
 import keras
 from keras import ops
@@ -21,8 +21,8 @@ class DetectionTargetLayer(keras.layers.Layer):
     - rois float32 `[B, T, 4]` normalized: positive ones first, then negative ones, then zeros,
     - class ids int32 `[B, T]`, 0 for negative and padding rows,
     - deltas float32 `[B, T, 4]`, divided by `bbox_std_dev`, zeros but for positive rows,
-    - masks float32 `[B, Q, mask height, mask width]` of 0 and 1 for the first Q = `max_positives` rows: only those can be
-      positive, so the mask branch runs on those.
+    - masks float32 `[B, Q, mask height, mask width]` of 0 and 1 for the first Q = `max_positives` rows: only
+      those can be positive, so the mask branch runs on those.
 
     A proposal is positive when it overlaps an object by 0.5 or more; at most `positive_ratio` of the sample are, and
     negatives are drawn in proportion. An image where no proposal is positive still gives its share of negatives
@@ -96,7 +96,9 @@ class DetectionTargetLayer(keras.layers.Layer):
 
         is_valid = ops.concatenate([is_positive, is_negative], axis=1)
         row = ops.arange(ops.shape(is_valid)[1], dtype="int32")
-        _, order = ops.top_k(-ops.cast(ops.where(is_valid, row, row + 2 * self.rois_per_image), "float32"), self.rois_per_image)
+        _, order = ops.top_k(
+            -ops.cast(ops.where(is_valid, row, row + 2 * self.rois_per_image), "float32"), self.rois_per_image
+        )
         indices = box_ops.gather_rows(ops.concatenate([positives, negatives], axis=1), order)
         is_positive = ops.concatenate([is_positive, ops.zeros_like(is_negative)], axis=1)
         return indices, box_ops.gather_rows(is_positive, order), box_ops.gather_rows(is_valid, order)

@@ -14,9 +14,9 @@ class DetectionLayer(keras.layers.Layer):
 
     Called with `[rois [B, R, 4], mrcnn_class [B, R, C], mrcnn_bbox [B, R, C, 4], image_meta [B, 12 + C]]`.
 
-    max_instances: D. min_confidence: detections of a lower score go (0 keeps all). nms_threshold: overlap above which the
-    lower scored of two boxes of one class goes. bbox_std_dev: `BBOX_STD_DEV`. Boxes are clipped to the window of the
-    image inside its padding. ROIs of zeros are padding and never detected. compat: refine_detections_graph.
+    max_instances: D. min_confidence: detections of a lower score go (0 keeps all). nms_threshold: overlap above which
+    the lower scored of two boxes of one class goes. bbox_std_dev: `BBOX_STD_DEV`. Boxes are clipped to the window of
+    the image inside its padding. ROIs of zeros are padding and never detected. compat: refine_detections_graph.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The heads: class and box refinement from 7 x 7 features, a mask per class from 14 x 14 (arXiv 1703.06870, section 3)."""
+"""The heads: class and box refinement from 7 x 7 features, masks from 14 x 14 (arXiv 1703.06870, section 3)."""
 
 import keras
 from keras import layers, ops
@@ -42,10 +42,20 @@ class ClassifierHead:
     """
 
     def __init__(
-        self, *, num_classes, pool_size=7, fc_size=1024, roi_align="crop_and_resize", train_bn=False, normalization="batch"
+        self,
+        *,
+        num_classes,
+        pool_size=7,
+        fc_size=1024,
+        roi_align="crop_and_resize",
+        train_bn=False,
+        normalization="batch",
     ):
         self.align = PyramidROIAlign((pool_size, pool_size), method=roi_align, name="roi_align_classifier")
-        convolutions = (layers.Conv2D(fc_size, pool_size, name="mrcnn_class_conv1"), layers.Conv2D(fc_size, 1, name="mrcnn_class_conv2"))
+        convolutions = (
+            layers.Conv2D(fc_size, pool_size, name="mrcnn_class_conv1"),
+            layers.Conv2D(fc_size, 1, name="mrcnn_class_conv2"),
+        )
         self.body = []
         for number, convolution in enumerate(convolutions, start=1):
             norm = norm_layer(normalization, channels=fc_size, train_bn=train_bn, name=f"mrcnn_class_bn{number}")
@@ -74,7 +84,14 @@ class MaskHead:
     """
 
     def __init__(
-        self, *, num_classes, pool_size=14, channels=256, roi_align="crop_and_resize", train_bn=False, normalization="batch"
+        self,
+        *,
+        num_classes,
+        pool_size=14,
+        channels=256,
+        roi_align="crop_and_resize",
+        train_bn=False,
+        normalization="batch",
     ):
         self.align = PyramidROIAlign((pool_size, pool_size), method=roi_align, name="roi_align_mask")
         self.body = []
@@ -97,7 +114,8 @@ class MaskHead:
 def select_class(values, class_ids, *, axis):
     """Of predictions for every class the one for each ROI's class.
 
-    values: `[B, R, ..., C, ...]` with the classes in `axis`; class_ids: int `[B, R]`. Returns `values` without that axis.
+    values: `[B, R, ..., C, ...]` with the classes in `axis`; class_ids: int `[B, R]`. Returns `values` without
+    that axis.
     """
     classes = values.shape[axis]
     chosen = ops.cast(class_ids, "int32")[..., None] == ops.arange(classes, dtype="int32")  # [B, R, C]

@@ -8,7 +8,7 @@
 | `mrcnn_bbox_loss`  | ROI to object (smooth L1)                 | coordinates of positive ROIs            |
 | `mrcnn_mask_loss`  | is the pixel inside? (binary cross-entropy)| mask pixels of positive ROIs           |
 
-What is divided by nothing is 0, with gradient 0: a batch without objects, positive anchors or positive ROIs is harmless.
+What is divided by nothing is 0, with gradient 0: a batch without objects or positive ROIs is harmless.
 All computing is in float32. Sources: arXiv 1506.01497 equation 1, arXiv 1703.06870 section 3, and the functions of
 Matterport's `model` that are named at each one.
 """

@@ -15,9 +15,9 @@ def greedy_nms(boxes, candidates, *, iou_threshold, max_selected, class_ids=None
     Returns `(indices int32 [B, max_selected], valid bool [B, max_selected])`: positions in `boxes`, best first; rows
     beyond the kept boxes are not valid and point at position 0.
 
-    The selection equals `tf.image.non_max_suppression` (tested). One loop serves all images of the batch: each turn takes
-    the first box still alive of every image. `min(where(alive, position, N))` finds it, because `argmax` inside a loop
-    does not convert to ONNX or OpenVINO.
+    The selection equals `tf.image.non_max_suppression` (tested). One loop serves all images of the batch: each turn
+    takes the first box still alive of every image. `min(where(alive, position, N))` finds it, because `argmax` inside
+    a loop does not convert to ONNX or OpenVINO.
     """
     count = boxes.shape[1]
     positions = ops.arange(count, dtype="int32")

@@ -33,8 +33,8 @@ class BatchNorm(keras.layers.BatchNormalization):
 class GroupNorm(keras.layers.Layer):
     """Group normalization of feature maps `[B, H, W, channels]` (Wu and He, arXiv 1803.08494).
 
-    The same numbers as `keras.layers.GroupNormalization`, at 1.2 to 2 times its speed in a training step on a CPU: mean and
-    mean square are taken per channel first, so that the feature maps are read twice and written once.
+    The same numbers as `keras.layers.GroupNormalization`, at 1.2 to 2 times its speed in a training step on a CPU:
+    mean and mean square are taken per channel first, so that the feature maps are read twice and written once.
     """
 
     def __init__(self, groups=32, *, epsilon=1e-5, **kwargs):
@@ -71,8 +71,8 @@ class GroupNorm(keras.layers.Layer):
 def norm_layer(kind, *, channels, train_bn, name):
     """A normalization layer for `channels` feature maps.
 
-    kind: 'batch', or 'group' (arXiv 1803.08494: 32 groups, or the most that divide `channels`), which does not depend on
-    the batch and therefore trains from random weights with one or two images per step.
+    kind: 'batch', or 'group' (arXiv 1803.08494: 32 groups, or the most that divide `channels`), which does not depend
+    on the batch and therefore trains from random weights with one or two images per step.
     """
     if kind == "group":
         groups = next(groups for groups in range(min(32, channels), 0, -1) if channels % groups == 0)

@@ -18,7 +18,9 @@ class ProposalLayer(keras.layers.Layer):
     bbox_std_dev: `RPN_BBOX_STD_DEV`, the scale of the deltas. compat: ProposalLayer.
     """
 
-    def __init__(self, proposal_count, nms_threshold, *, pre_nms_limit=6000, bbox_std_dev=(0.1, 0.1, 0.2, 0.2), **kwargs):
+    def __init__(
+        self, proposal_count, nms_threshold, *, pre_nms_limit=6000, bbox_std_dev=(0.1, 0.1, 0.2, 0.2), **kwargs
+    ):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         self.proposal_count = int(proposal_count)
         self.nms_threshold = float(nms_threshold)
@@ -29,7 +31,8 @@ class ProposalLayer(keras.layers.Layer):
         return self.steps(inputs)["proposals"]
 
     def steps(self, inputs):
-        """All intermediate results by the names that Matterport's notebooks ask for; boxes normalized, in score order."""
+        """All intermediate results by the names that Matterport's notebooks ask for; boxes normalized, in score
+        order."""
         probabilities, deltas, anchors = (ops.stop_gradient(ops.cast(value, "float32")) for value in inputs)
         best, exists = self._best_anchors(probabilities[..., 1])
         anchors = anchors + ops.zeros_like(deltas[..., :1])  # one set of anchors may serve the whole batch

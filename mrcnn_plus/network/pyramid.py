@@ -15,6 +15,8 @@ def feature_pyramid(c2, c3, c4, c5, *, channels=256):
         lateral = layers.Conv2D(channels, 1, name=f"fpn_c{level}p{level}")(features)
         merged = layers.Add(name=f"fpn_p{level}add")([upsampled, lateral])
         levels[level] = merged
-    smoothed = [layers.Conv2D(channels, 3, padding="same", name=f"fpn_p{level}")(levels[level]) for level in (2, 3, 4, 5)]
+    smoothed = [
+        layers.Conv2D(channels, 3, padding="same", name=f"fpn_p{level}")(levels[level]) for level in (2, 3, 4, 5)
+    ]
     p6 = layers.MaxPooling2D((1, 1), strides=(2, 2), name="fpn_p6")(smoothed[-1])
     return [*smoothed, p6]

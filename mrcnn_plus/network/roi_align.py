@@ -55,8 +55,8 @@ class PyramidROIAlign(keras.layers.Layer):
 def roi_level(boxes, image_shape, *, count=4):
     """Index of the pyramid level (0 is P2) for each box: k = 4 + log2(sqrt(area) / 224), FPN equation 1.
 
-    boxes `[B, R, 4]` normalized, image_shape `[B, (height, width, ...)]` pixels -> int32 `[B, R]`. 224 counts in pixels of
-    an image of the same area, as in Matterport.
+    boxes `[B, R, 4]` normalized, image_shape `[B, (height, width, ...)]` pixels -> int32 `[B, R]`. 224 counts in
+    pixels of an image of the same area, as in Matterport.
     """
     height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     side = ops.sqrt(ops.maximum(height * width, 1e-12))

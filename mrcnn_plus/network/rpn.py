@@ -37,7 +37,8 @@ def rpn_outputs(feature_map, *, anchors_per_location=3, anchor_stride=1, conv_ch
 
 
 def apply_rpn(rpn_model, pyramid):
-    """Run the RPN on every level: logits `[B, A, 2]`, probabilities `[B, A, 2]`, deltas `[B, A, 4]`, levels in order."""
+    """Run the RPN on every level: logits `[B, A, 2]`, probabilities `[B, A, 2]`, deltas `[B, A, 4]`, levels in
+    order."""
     per_level = [rpn_model(level) for level in pyramid]
     names = ("rpn_class_logits", "rpn_class", "rpn_bbox")
     return [

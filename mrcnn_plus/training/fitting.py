@@ -23,8 +23,8 @@ def compile_model(model, config, learning_rate, momentum):
     )
     model.loss_weights = dict(config.LOSS_WEIGHTS)
     model.weight_decay = 0.0 if decays_weights(optimizer) else config.WEIGHT_DECAY
-    # "auto" is Keras' own choice: XLA on accelerators and on JAX, plain graphs on a CPU with TensorFlow, where compiling
-    # ResNet-101 at 1024 x 1024 takes half a minute and gains a tenth.
+    # "auto" is Keras' own choice: XLA on accelerators and on JAX, plain graphs on a CPU with TensorFlow, where
+    # compiling ResNet-101 at 1024 x 1024 takes half a minute and gains a tenth.
     model.compile(optimizer=optimizer, jit_compile="auto" if config.JIT_COMPILE is None else config.JIT_COMPILE)
     # TensorFlow traces a step twice if variables are made in it; this halves the time to the first step.
     optimizer.build(model.trainable_variables)
@@ -51,7 +51,8 @@ def fit(
     """
     if epochs <= first_epoch:
         logger.warning(
-            "Nothing to train: epochs=%d is the epoch to stop after, and %d are trained already. Give epochs=%d for one more.",
+            "Nothing to train: epochs=%d is the epoch to stop after, and %d are trained already. Give epochs=%d "
+            "for one more.",
             epochs,
             first_epoch,
             first_epoch + 1,

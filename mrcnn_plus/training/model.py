@@ -17,7 +17,7 @@ L2_NAME = "l2_loss"
 
 
 class MatterportWeightsMixin:
-    """`save_weights` and `load_weights` that use Matterport's HDF5 layout for `*.h5`, and Keras' own formats as Keras does."""
+    """`save_weights` and `load_weights` in Matterport's HDF5 layout for `*.h5`, and in Keras' own formats."""
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """Write the weights: Matterport's layout for `name.h5`, Keras' formats for `name.weights.h5`."""
@@ -29,8 +29,8 @@ class MatterportWeightsMixin:
     def load_weights(self, filepath, by_name=False, skip_mismatch=False, exclude=(), **kwargs):
         """Read weights of any of these kinds; for Matterport's layout returns a `weights.report.LoadReport`.
 
-        by_name: load what the file has; without it the file must hold all weights of the model. skip_mismatch: leave layers
-        of another shape as they are, instead of a WeightsError. exclude: names of layers to leave as they are.
+        by_name: load what the file has; without it the file must hold all weights of the model. skip_mismatch: leave
+        layers of another shape as they are, instead of a WeightsError. exclude: names of layers to leave as they are.
         """
         if detect_format(filepath) != "matterport":
             return super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)

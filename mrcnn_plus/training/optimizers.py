@@ -10,7 +10,8 @@ OPTIMIZERS = ("SGD", "Adam", "AdamW")
 def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, weight_decay=1e-4):
     """A new Keras optimizer.
 
-    optimizer: 'SGD', 'Adam', 'AdamW' (in any case), an optimizer object (its learning rate is set), or a function `learning_rate -> optimizer`.
+    optimizer: 'SGD', 'Adam', 'AdamW' (in any case), an optimizer object (its learning rate is set), or a function
+    `learning_rate -> optimizer`.
     learning_rate: a number or a Keras schedule. clip_norm: largest norm of the gradient of one variable, None for no
     limit (compat: MaskRCNN.compile). weight_decay: only for AdamW, which decays weights itself, but not the parameters
     of normalization and the biases; with every other optimizer the loss has an L2 term.

@@ -25,7 +25,7 @@ def layers_pattern(layers):
 
 
 def weighted_layers(model):
-    """All layers of a model that hold weights themselves, nested models opened up, wrappers replaced by what they hold."""
+    """All layers that hold weights themselves: nested models are opened up, wrappers replaced by what they hold."""
     found = []
     for layer in model.layers:
         if hasattr(layer, "layers"):
@@ -44,7 +44,9 @@ def set_trainable(model, layers):
     try:
         pattern = re.compile(layers_pattern(layers))
     except (re.error, TypeError) as error:
-        raise ConfigError(f"layers: not a regular expression ({error}), received: layers={layers!r}. {_ways()}") from error
+        raise ConfigError(
+            f"layers: not a regular expression ({error}), received: layers={layers!r}. {_ways()}"
+        ) from error
     candidates = weighted_layers(model)
     chosen = [layer.name for layer in candidates if pattern.fullmatch(layer.name)]
     if not chosen:

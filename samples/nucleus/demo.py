@@ -17,6 +17,7 @@ from PIL import Image
 from mrcnn_plus.drawing.overlay import draw_overlay
 from mrcnn_plus.evaluation.coco import evaluate
 from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.utils import extract_bboxes
 
 ARCHIVE = Path(__file__).parent / "nuclei.tar.xz"
 PICTURES = 8
@@ -115,7 +116,7 @@ def draw_pictures(model, dataset, folder):
         masks, class_ids = dataset.load_mask(image_id)
         result = model.detect([image])[0]
         sure = result["scores"] >= 0.5
-        truth = draw_overlay(image, None, masks, class_ids, dataset.class_names)
+        truth = draw_overlay(image, extract_bboxes(masks), masks, class_ids, dataset.class_names)
         found = draw_overlay(
             image, result["rois"][sure], result["masks"][..., sure], result["class_ids"][sure], dataset.class_names
         )

@@ -18,8 +18,8 @@ from mrcnn_plus.utils import Dataset
 class NucleusConfig(Config):
     """A small network that learns from random weights on a CPU within minutes.
 
-    To start from COCO weights instead, leave out the settings of the light network and the optimizer: those weights need
-    ResNet-101, batch normalization and the default channels.
+    To start from COCO weights instead, leave out the settings of the light network and the optimizer: those weights
+    need ResNet-101, batch normalization and the default channels.
     """
 
     NAME = "nucleus"

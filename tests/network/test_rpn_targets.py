@@ -49,9 +49,7 @@ def test_samples_are_labelled_as_the_whole_set_and_within_quota(recorded):
     anchors = anchors_of(256, 256).astype("float32")
     boxes, ids = recorded["gt_boxes"].astype("float32"), recorded["gt_class_ids"]
     layer = RPNTargetLayer(16, seed=3)
-    indices, labels, deltas = (
-        ops.convert_to_numpy(part)[0] for part in layer([anchors[None], ids[None], boxes[None]])
-    )
+    indices, labels, deltas = (ops.convert_to_numpy(part)[0] for part in layer([anchors[None], ids[None], boxes[None]]))
     matches = match_anchors(
         ops.convert_to_tensor(anchors[None]), ops.convert_to_tensor(ids[None]), ops.convert_to_tensor(boxes[None])
     )
@@ -86,7 +84,9 @@ def test_an_image_without_objects_gives_negatives_only():
 def test_a_small_object_that_no_anchor_overlaps_well_still_has_its_best_anchor():
     anchors = anchors_of(128, 128).astype("float32")
     ids, boxes = np.array([[1]], "int32"), np.array([[[50, 50, 51, 51]]], "float32")
-    matches = match_anchors(ops.convert_to_tensor(anchors[None]), ops.convert_to_tensor(ids), ops.convert_to_tensor(boxes))
+    matches = match_anchors(
+        ops.convert_to_tensor(anchors[None]), ops.convert_to_tensor(ids), ops.convert_to_tensor(boxes)
+    )
     assert ops.convert_to_numpy(matches.positive).sum() >= 1
 
 

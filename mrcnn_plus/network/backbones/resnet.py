@@ -1,8 +1,8 @@
 """ResNet-18, -34, -50 and -101 with Matterport's layer names (He et al., arXiv 1512.03385).
 
-A block `3b` consists of convolutions `res3b_branch2a`, `2b`(, `2c`), their normalizations `bn3b_branch2a`, ..., and ends in
-the activation `res3b_out`; the first block of a stage has a projection `res3a_branch1` beside them. Weights files are
-read by these names.
+A block `3b` consists of convolutions `res3b_branch2a`, `2b`(, `2c`), their normalizations `bn3b_branch2a`,
+..., and ends in the activation `res3b_out`; the first block of a stage has a projection `res3a_branch1` beside them.
+Weights files are read by these names.
 """
 
 import string
@@ -53,11 +53,21 @@ def resnet(image, architecture, *, train_bn=False, normalization="batch", width=
 
 
 def residual_block(
-    x, filters, stage, block, *, strides=(1, 1), project=False, kernel_size=3, use_bias=True, train_bn=False, normalization="batch"
+    x,
+    filters,
+    stage,
+    block,
+    *,
+    strides=(1, 1),
+    project=False,
+    kernel_size=3,
+    use_bias=True,
+    train_bn=False,
+    normalization="batch",
 ):
     """One residual block: 1x1, 3x3, 1x1 convolutions for three `filters`, two 3x3 for two.
 
-    The stride stands in the first convolution, as in the paper and in Matterport (later networks put it in the 3x3 one).
+    The stride stands in the first convolution, as in the paper and in Matterport; later networks put it in the 3x3.
     """
     style = {"train_bn": train_bn, "normalization": normalization}
     kernels = [1, kernel_size, 1] if len(filters) == 3 else [kernel_size, kernel_size]

@@ -1,0 +1,140 @@
+"""Generated shapes of three classes: the smallest complete program, and no data to download.
+
+python samples/shapes/shapes.py            # trains, evaluates, draws: some minutes on two cores
+python samples/shapes/shapes.py --epochs 2 # a glance
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from PIL import Image
+
+from mrcnn_plus import model as modellib
+from mrcnn_plus import utils
+from mrcnn_plus.config import Config
+from mrcnn_plus.drawing.overlay import draw_overlay
+from mrcnn_plus.evaluation.coco import evaluate
+
+
+class ShapesConfig(Config):
+    """A light network for small pictures, trained from random weights."""
+
+    NAME = "shapes"
+    NUM_CLASSES = 1 + 3  # background, square, circle, triangle
+    IMAGE_MIN_DIM = IMAGE_MAX_DIM = 128
+    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
+    MEAN_PIXEL = [128.0, 128.0, 128.0]
+    IMAGES_PER_GPU = 4
+    STEPS_PER_EPOCH = 50
+
+    BACKBONE, BACKBONE_WIDTH, NORMALIZATION = "resnet18", 32, "group"
+    TOP_DOWN_PYRAMID_SIZE = RPN_CONV_CHANNELS = MASK_CONV_CHANNELS = 64
+    FPN_CLASSIF_FC_LAYERS_SIZE = 256
+    OPTIMIZER, LEARNING_RATE = "AdamW", 1e-3
+
+    TRAIN_ROIS_PER_IMAGE = 32
+    MAX_GT_INSTANCES = DETECTION_MAX_INSTANCES = 10
+    PRE_NMS_LIMIT, POST_NMS_ROIS_TRAINING, POST_NMS_ROIS_INFERENCE = 1000, 200, 100
+    SEED = 0
+
+
+class ShapesDataset(utils.Dataset):
+    """Up to four shapes on a plain ground; each image is drawn from its own seed whenever it is asked for."""
+
+    def load_shapes(self, count, *, size=128, first_seed=0):
+        """Register `count` images of `size` x `size` pixels."""
+        for class_id, name in enumerate(("square", "circle", "triangle"), start=1):
+            self.add_class("shapes", class_id, name)
+        for number in range(count):
+            seed = first_seed + number
+            self.add_image("shapes", image_id=seed, path=None, size=size, shapes=random_shapes(seed, size))
+
+    def load_image(self, image_id):
+        """The picture, uint8 `[size, size, 3]`."""
+        info = self.image_info[image_id]
+        ground = np.random.default_rng(info["id"]).integers(0, 256, 3)
+        image = np.full((info["size"], info["size"], 3), ground, np.uint8)
+        for shape in info["shapes"]:
+            image[shape_mask(shape, info["size"])] = shape["color"]
+        return image
+
+    def load_mask(self, image_id):
+        """The visible part of every shape: later ones cover earlier ones."""
+        info = self.image_info[image_id]
+        masks = np.stack([shape_mask(shape, info["size"]) for shape in info["shapes"]], axis=-1)
+        for index in range(masks.shape[-1] - 1):
+            masks[..., index] &= ~masks[..., index + 1 :].any(axis=-1)
+        visible = masks.any(axis=(0, 1))
+        class_ids = np.array([self.class_names.index(shape["kind"]) for shape in info["shapes"]], np.int32)
+        return masks[..., visible], class_ids[visible]
+
+
+def random_shapes(seed, size):
+    """Kind, centre, half size and colour of one to four shapes."""
+    rng = np.random.default_rng([seed, 1])
+    return [
+        {
+            "kind": str(rng.choice(["square", "circle", "triangle"])),
+            "center": tuple(int(value) for value in rng.integers(size // 6, size - size // 6, 2)),
+            "half": int(rng.integers(size // 12, size // 4)),
+            "color": rng.integers(0, 256, 3),
+        }
+        for _ in range(rng.integers(1, 5))
+    ]
+
+
+def shape_mask(shape, size):
+    """The pixels of a shape, bool `[size, size]`."""
+    mask = np.zeros((size, size), np.uint8)
+    (x, y), half = shape["center"], shape["half"]
+    if shape["kind"] == "circle":
+        cv2.circle(mask, (x, y), half, 1, -1)
+    elif shape["kind"] == "square":
+        cv2.rectangle(mask, (x - half, y - half), (x + half, y + half), 1, -1)
+    else:
+        corners = np.array([[x, y - half], [x - half, y + half], [x + half, y + half]], np.int32)
+        cv2.fillPoly(mask, [corners], 1)
+    return mask.astype(bool)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=9, help="epochs of 50 steps, the first one of the heads alone")
+    parser.add_argument("--output", type=Path, default=Path("shapes_output"), help="folder for logs and pictures")
+    args = parser.parse_args()
+
+    train, val = ShapesDataset(), ShapesDataset()
+    train.load_shapes(500)
+    val.load_shapes(50, first_seed=10_000)
+    train.prepare()
+    val.prepare()
+
+    config = ShapesConfig()
+    config.display()
+    model = modellib.MaskRCNN(mode="training", config=config, model_dir=str(args.output / "logs"))
+    model.train(train, val, learning_rate=config.LEARNING_RATE, epochs=1, layers="heads")
+    falling = keras.optimizers.schedules.CosineDecay(
+        config.LEARNING_RATE, max(1, args.epochs - 1) * config.STEPS_PER_EPOCH
+    )
+    model.train(train, val, learning_rate=falling, epochs=args.epochs, layers="all")
+
+    scores = evaluate(model.detect, val, batch_size=config.BATCH_SIZE)
+    print(scores["bbox"], scores["segm"], sep="\n")
+    for entry in scores["segm"].per_class:
+        print(f"  {entry.name:10} mask AP50 {entry.ap50:.3f} ({entry.objects} objects)")
+
+    for image_id in val.image_ids[:6]:
+        image = val.load_image(image_id)
+        found = model.detect([image])[0]
+        picture = draw_overlay(
+            image, found["rois"], found["masks"], found["class_ids"], val.class_names, found["scores"], show_labels=True
+        )
+        Image.fromarray(picture).resize((512, 512)).save(args.output / f"shapes_{image_id}.png")
+    print(f"Pictures in {args.output}")
+
+
+if __name__ == "__main__":
+    main()
