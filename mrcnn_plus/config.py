@@ -36,7 +36,8 @@ class Config(ConfigBase):
 
     # ---- Devices and speed ------------------------------------------------------------------------------------------
 
-    # Devices that share each step. Leave it at 1 on a CPU and with one GPU.
+    # Multiplies the images of a step (BATCH_SIZE), as in Matterport. One device computes them all; sharing a step among
+    # several devices is planned. Leave it at 1.
     GPU_COUNT = 1
 
     # Images per device and step. More give steadier gradients and need more memory: about two images of 1024 x 1024

@@ -50,7 +50,7 @@ class MaskRCNN:
 
     def build(self, mode, config):
         """Make the Keras model of a mode. The other mode's model, made when it is needed, shares its layers."""
-        _check_image_size(config)
+        _check_config(config)
         if config.SEED is not None:
             keras.utils.set_random_seed(config.SEED)
         self._network = Network(config)
@@ -62,7 +62,7 @@ class MaskRCNN:
             feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
         )
         if mode == "inference":
-            return DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
+            return self._make_detection_model()
         model = TrainingModel(*self._network.training_graph(), name="mask_rcnn")
         model.loss_weights = dict(config.LOSS_WEIGHTS)
         model.weight_decay = config.WEIGHT_DECAY
@@ -75,8 +75,14 @@ class MaskRCNN:
             return self.keras_model
         with self._lock:
             if self._detection_model is None:
-                self._detection_model = DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
+                self._detection_model = self._make_detection_model()
             return self._detection_model
+
+    def _make_detection_model(self):
+        model = DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
+        if self.config.JIT_COMPILE is not None:
+            model.jit_compile = self.config.JIT_COMPILE
+        return model
 
     # ---- weights and log folder ----------------------------------------------------------------------------------
 
@@ -113,7 +119,9 @@ class MaskRCNN:
         resume = checkpoints.parse_checkpoint_path(model_path) if model_path else None
         name = self.config.NAME
         if resume:
-            self.log_dir, self.epoch = resume.log_dir, resume.epoch
+            # compat: MaskRCNN.set_log_dir. The run's date under this model's own name and folder.
+            self.log_dir = checkpoints.new_log_dir(self.model_dir, name, now=resume.started)
+            self.epoch = resume.epoch
             logger.info("Resuming after epoch %d in %s", self.epoch, self.log_dir)
         else:
             self.log_dir, self.epoch = checkpoints.new_log_dir(self.model_dir, name), 0
@@ -240,8 +248,11 @@ class MaskRCNN:
     def mold_inputs(self, images):
         """Molded images `[B, H, W, channels]`, metas `[B, 12 + C]`, windows `[B, 4]`; all must mold to one size."""
         config = self.config
+        resize = fitting.resize_settings(config)
+        if resize.mode == "crop":  # a random window is for training; here the whole image at the same scale
+            resize = resize._replace(mode="pad64")
         molded, metas, windows = detection_inputs.mold_images(
-            images, resize=fitting.resize_settings(config), mean_pixel=config.MEAN_PIXEL, num_classes=config.NUM_CLASSES
+            images, resize=resize, mean_pixel=config.MEAN_PIXEL, num_classes=config.NUM_CLASSES
         )
         return np.stack(molded), np.stack(metas), np.stack(windows)
 
@@ -318,9 +329,16 @@ class MaskRCNN:
         return values
 
 
-def _check_image_size(config):
+def _check_config(config):
+    """The contradictions that would otherwise surface as errors deep in Keras."""
     if not isinstance(config, Config):
         raise ConfigError(f"config: expected an instance of a Config subclass, received: {type(config).__name__}.")
+    levels, scales = len(config.BACKBONE_STRIDES), len(config.RPN_ANCHOR_SCALES)
+    if scales != levels:
+        raise ConfigError(
+            f"RPN_ANCHOR_SCALES: expected one scale for each of the {levels} pyramid levels (BACKBONE_STRIDES="
+            f"{config.BACKBONE_STRIDES}), received: RPN_ANCHOR_SCALES={config.RPN_ANCHOR_SCALES}."
+        )
     height, width = (int(size) for size in config.IMAGE_SHAPE[:2])
     if config.IMAGE_RESIZE_MODE in ("square", "crop") and (height % 64 or width % 64):
         setting = "IMAGE_MIN_DIM" if config.IMAGE_RESIZE_MODE == "crop" else "IMAGE_MAX_DIM"

@@ -20,9 +20,9 @@ def resize_bilinear(image, output_shape, *, exact_near_integers=False):
 
     image: `[H, W]` or `[H, W, C]` with any number of channels; numbers or bool (taken as 0 and 1).
     output_shape: `(height, width)` in pixels.
-    exact_near_integers: samples that are nearly whole numbers are computed again as SciPy rounds them. For callers that cut
-        off the fraction: in areas of one colour the last bit decides between a grey level and the next lower one, and one
-        level is enough to reorder the proposals of a network.
+    exact_near_integers: samples that are nearly whole numbers are computed again as SciPy rounds them. For callers that
+        cut off the fraction: in areas of one colour the last bit decides between a grey level and the next lower one,
+        and one level is enough to reorder the proposals of a network.
 
     Returns float64 `[height, width]` or `[height, width, C]`, as `skimage.transform.resize(..., order=1,
     mode='constant', cval=0, clip=True, preserve_range=True, anti_aliasing=False)` does.

@@ -185,7 +185,7 @@ def build_backbone(image, config):
     if len(shapes) != 5 or any(shape is None or len(shape) != 4 for shape in shapes[1:]):
         raise ConfigError(
             "BACKBONE: the function must return five feature maps [C1, C2, C3, C4, C5] of shape [batch, height, width, "
-            f"channels] at strides 2, 4, 8, 16, 32, received: {len(shapes)} with shapes {shapes}."
+            f"channels], C2 .. C5 at strides 4, 8, 16, 32, received: {len(shapes)} with shapes {shapes}."
         )
     return features
 

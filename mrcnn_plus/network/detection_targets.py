@@ -58,6 +58,9 @@ class DetectionTargetLayer(keras.layers.Layer):
         proposals, gt_class_ids, gt_boxes, gt_masks = inputs
         proposals, gt_boxes = (ops.stop_gradient(ops.cast(boxes, "float32")) for boxes in (proposals, gt_boxes))
         gt_class_ids = ops.cast(gt_class_ids, "int32")
+        missing = self.rois_per_image - proposals.shape[1]
+        if missing > 0:  # fewer proposals than the sample has rows
+            proposals = ops.pad(proposals, [[0, 0], [0, missing], [0, 0]])
         positive, negative, object_index = self._match(proposals, gt_class_ids, gt_boxes)
         indices, is_positive, is_valid = self._sample(positive, negative)
 

@@ -36,8 +36,8 @@ class BatchSequence(keras.utils.PyDataset):
 
 
 def default_workers():
-    """Threads that load images: one per core but for one, between 1 and 4; NumPy and OpenCV release the interpreter."""
-    return max(1, min(4, (os.cpu_count() or 2) - 1))
+    """Threads that load images: one per core but for one, between 2 and 4; with 1, Keras loads in the main thread."""
+    return max(2, min(4, (os.cpu_count() or 2) - 1))
 
 
 def steps_to_cover(images, batch_size):

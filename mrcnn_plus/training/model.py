@@ -9,6 +9,7 @@ import os
 import keras
 from keras import ops
 
+from mrcnn_plus.errors import WeightsError
 from mrcnn_plus.network import box_ops, image_meta, losses
 from mrcnn_plus.weights import loading, matterport_h5
 from mrcnn_plus.weights.file_format import detect_format
@@ -33,6 +34,11 @@ class MatterportWeightsMixin:
         layers of another shape as they are, instead of a WeightsError. exclude: names of layers to leave as they are.
         """
         if detect_format(filepath) != "matterport":
+            if exclude:
+                raise WeightsError(
+                    f"Weights file {os.fspath(filepath)!r} is in Keras' own format, which is loaded whole, received: "
+                    f"exclude={exclude!r}. Leave `exclude` out, or use a file in Matterport's layout (name.h5)."
+                )
             return super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         on_mismatch = "keep" if skip_mismatch else "error"
         return loading.load_weights(self, filepath, by_name=by_name, exclude=exclude, on_mismatch=on_mismatch)

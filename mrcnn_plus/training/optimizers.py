@@ -13,8 +13,9 @@ def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, we
     optimizer: 'SGD', 'Adam', 'AdamW' (in any case), an optimizer object (its learning rate is set), or a function
     `learning_rate -> optimizer`.
     learning_rate: a number or a Keras schedule. clip_norm: largest norm of the gradient of one variable, None for no
-    limit (compat: MaskRCNN.compile). weight_decay: only for AdamW, which decays weights itself, but not the parameters
-    of normalization and the biases; with every other optimizer the loss has an L2 term.
+    limit (as the TF2 forks clip; Keras 2 clipped by the norm over all variables). weight_decay: only for AdamW, which
+    decays weights itself, but not biases and the parameters of normalization; with every other optimizer the loss has
+    an L2 term.
     """
     if isinstance(optimizer, keras.optimizers.Optimizer):
         # A fresh copy: slots that belong to an earlier stage's variables must not meet those of this one.

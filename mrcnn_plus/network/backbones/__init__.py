@@ -1,1 +1,1 @@
-"""Backbones: from an image `[B, H, W, channels]` to the feature maps C1 .. C5 at strides 2, 4, 8, 16, 32."""
+"""Backbones: from an image `[B, H, W, channels]` to the feature maps C1 .. C5 at strides 4, 4, 8, 16, 32."""

@@ -36,8 +36,8 @@ def resnet(image, architecture, *, train_bn=False, normalization="batch", width=
     x = layers.ZeroPadding2D((3, 3), name="conv1_pad")(image)
     x = layers.Conv2D(width, (7, 7), strides=(2, 2), name="conv1")(x)
     x = _norm(x, "bn_conv1", **style)
-    c1 = x = layers.Activation("relu", name="conv1_relu")(x)
-    x = layers.MaxPooling2D((3, 3), strides=(2, 2), padding="same", name="pool1")(x)
+    x = layers.Activation("relu", name="conv1_relu")(x)
+    c1 = x = layers.MaxPooling2D((3, 3), strides=(2, 2), padding="same", name="pool1")(x)
     features = [c1]
     for stage, blocks in zip(range(2, last_stage + 1), blocks_per_stage, strict=False):
         channels = width * 2 ** (stage - 2)
