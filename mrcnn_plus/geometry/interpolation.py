@@ -47,24 +47,25 @@ def resize_bilinear(image, output_shape, *, exact_near_integers=False):
             plane = resized[..., channel]
             rows, columns = np.nonzero(np.abs(plane - np.rint(plane)) < _NEAR)
             plane[rows, columns] = sample_bilinear(planes[..., channel], (height, width), rows, columns)
+    _clip_to_range_of(planes, resized)
     return resized.reshape((height, width) + image.shape[2:])
 
 
 def _fade_borders(resized, source):
     """Blend the outermost rows and columns with 0, in place, where samples lie outside the source."""
-    faded_any = False
     for axis in (0, 1):
         share = share_inside(source.shape[axis], resized.shape[axis])
         faded = np.flatnonzero(share < 1)
         if len(faded) > 0:
-            faded_any = True
             rows_first = np.moveaxis(resized, axis, 0)
             rows_first[faded] *= share[faded, np.newaxis, np.newaxis]
-    if faded_any:
-        # compat: scikit-image clips to the range of the input, so an image without dark pixels keeps its borders.
-        low, high = np.fmin.reduce(source, axis=None), np.fmax.reduce(source, axis=None)
-        if low > 0 or high < 0:
-            np.clip(resized, low, high, out=resized)
+
+
+def _clip_to_range_of(source, resized):
+    """In place. compat: scikit-image does so, therefore an image without dark pixels keeps its borders."""
+    low, high = np.fmin.reduce(source, axis=None), np.fmax.reduce(source, axis=None)
+    if low > 0 or high < 0:
+        np.clip(resized, low, high, out=resized)
 
 
 def sample_positions(length, new_length):

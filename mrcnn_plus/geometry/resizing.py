@@ -119,7 +119,7 @@ def resize_image(image, min_dim=None, max_dim=None, min_scale=None, mode="square
     if mode == "crop":
         side = settings.min_dim
         y, x = _random_offset(height - side, rng), _random_offset(width - side, rng)
-        return pixels[y : y + side, x : x + side], (0, 0, side, side), scale, no_padding, (y, x, side, side)
+        return pixels[y : y + side, x : x + side].copy(), (0, 0, side, side), scale, no_padding, (y, x, side, side)
 
     if mode == "square":
         target = (settings.max_dim, settings.max_dim)

@@ -116,9 +116,10 @@ def draw_pictures(model, dataset, folder):
         masks, class_ids = dataset.load_mask(image_id)
         result = model.detect([image])[0]
         sure = result["scores"] >= 0.5
-        truth = draw_overlay(image, extract_bboxes(masks), masks, class_ids, dataset.class_names)
+        style = {"class_names": dataset.class_names, "show_labels": False}
+        truth = draw_overlay(image, extract_bboxes(masks), masks, class_ids, **style)
         found = draw_overlay(
-            image, result["rois"][sure], result["masks"][..., sure], result["class_ids"][sure], dataset.class_names
+            image, result["rois"][sure], result["masks"][..., sure], result["class_ids"][sure], **style
         )
         gap = np.full((image.shape[0], 8, 3), 255, np.uint8)
         pair = Image.fromarray(np.concatenate([truth, gap, found], axis=1))
