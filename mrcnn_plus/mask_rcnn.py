@@ -6,12 +6,13 @@ import threading
 import keras
 import numpy as np
 
-from mrcnn_plus.config import Config
 from mrcnn_plus.errors import ConfigError, DatasetError, WeightsError
 from mrcnn_plus.inference import inputs as detection_inputs
+from mrcnn_plus.inference import inspection
 from mrcnn_plus.inference import outputs as detection_outputs
 from mrcnn_plus.network.assembly import Network
 from mrcnn_plus.training import fitting, stages
+from mrcnn_plus.training.config_checks import check_config
 from mrcnn_plus.training.model import DetectionModel, TrainingModel
 from mrcnn_plus.verbose import log
 from mrcnn_plus.weights import checkpoints, pretrained
@@ -37,23 +38,13 @@ class MaskRCNN:
             raise ConfigError(
                 f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}()."
             )
+        check_config(config)
         self.mode = mode
         self.config = config
         self.model_dir = model_dir
         self._lock = threading.Lock()
         self._network = self._detection_model = None
         self.set_log_dir()
-        self.keras_model = self.build(mode=mode, config=config)
-        self._initial_fingerprint = _fingerprint(self.keras_model)
-
-    # ---- building ------------------------------------------------------------------------------------------------
-
-    def build(self, mode, config):
-        """Make the Keras model of a mode. The other mode's model, made when it is needed, shares its layers."""
-        _check_config(config)
-        if config.SEED is not None:
-            keras.utils.set_random_seed(config.SEED)
-        self._network = Network(config)
         self._anchor_cache = detection_inputs.AnchorCache(
             config.RPN_ANCHOR_SCALES,
             config.RPN_ANCHOR_RATIOS,
@@ -61,6 +52,16 @@ class MaskRCNN:
             config.RPN_ANCHOR_STRIDE,
             feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
         )
+        self.keras_model = self.build(mode=mode, config=config)
+        self._initial_fingerprint = _fingerprint(self.keras_model)
+
+    # ---- building ------------------------------------------------------------------------------------------------
+
+    def build(self, mode, config):
+        """Make the Keras model of a mode. The other mode's model, made when it is needed, shares its layers."""
+        if config.SEED is not None:
+            keras.utils.set_random_seed(config.SEED)
+        self._network = Network(config)
         if mode == "inference":
             return self._make_detection_model()
         model = TrainingModel(*self._network.training_graph(), name="mask_rcnn")
@@ -160,7 +161,7 @@ class MaskRCNN:
                 "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: "
                 "USE_RPN_ROIS=False. Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
             )
-        self.set_trainable(stages.layers_pattern(layers))
+        self.set_trainable(layers)
         self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
         self.epoch = fitting.fit(
             self.keras_model,
@@ -217,18 +218,26 @@ class MaskRCNN:
             log(f"Processing {len(images)} images")
             for image in images:
                 log("image", image)
-        molded = [self.mold_inputs([image]) for image in images]
-        results = [None] * len(images)
-        for indices in _batches_of_equal_shape([batch[0].shape[1:] for batch in molded], self.config.BATCH_SIZE):
-            molded_images, metas, windows = (
-                np.concatenate([molded[index][part] for index in indices]) for part in range(3)
-            )
-            outputs = self._predict(molded_images, metas, verbose)
-            for row, index in enumerate(indices):
-                results[index] = self._result(
-                    outputs[0][row], outputs[3][row], images[index].shape, molded_images[row].shape, windows[row]
-                )
+        results, waiting, full = [None] * len(images), {}, set()
+        for index, image in enumerate(images):
+            molded = self.mold_inputs([image])
+            shape = molded[0].shape
+            waiting.setdefault(shape, []).append((index, image.shape, molded))
+            if len(waiting[shape]) == self.config.BATCH_SIZE:
+                full.add(shape)
+                self._detect_batch(waiting.pop(shape), results, verbose)
+        for shape, batch in waiting.items():
+            self._detect_batch(batch, results, verbose, fill_up=shape in full)
         return results
+
+    def _detect_batch(self, batch, results, verbose, *, fill_up=False):
+        """Detect in images that mold to one size, given as `(index, original shape, molded inputs)`, into `results`."""
+        molded_images, metas, windows = (np.concatenate([molded[part] for _, _, molded in batch]) for part in range(3))
+        outputs = self._predict(molded_images, metas, verbose, fill_up=fill_up)
+        for row, (index, original_shape, _) in enumerate(batch):
+            results[index] = self._result(
+                outputs[0][row], outputs[3][row], original_shape, molded_images[row].shape, windows[row]
+            )
 
     def detect_molded(self, molded_images, image_metas, verbose=0):
         """As `detect`, for images `[B, H, W, channels]` that are molded already; results are in molded pixels."""
@@ -265,10 +274,10 @@ class MaskRCNN:
         self.anchors = self._anchor_cache.pixels(image_shape)
         return self._anchor_cache.normalized(image_shape)
 
-    def _predict(self, molded_images, image_metas, verbose=0):
-        """The outputs of the detection model as arrays; short batches are filled up, so that one graph serves all."""
+    def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
+        """The outputs of the detection model as arrays. fill_up: to BATCH_SIZE, so that a graph made for it serves."""
         count = len(molded_images)
-        missing = max(self.config.BATCH_SIZE - count, 0)
+        missing = max(self.config.BATCH_SIZE - count, 0) if fill_up else 0
         rows = np.concatenate([np.arange(count), np.zeros(missing, int)])
         anchors = self.get_anchors(molded_images.shape[1:])
         anchors = np.broadcast_to(anchors, (len(rows), *anchors.shape))
@@ -303,9 +312,7 @@ class MaskRCNN:
         Known are 'ROI/pre_nms_anchors:0', 'ROI/refined_anchors:0', 'ROI/refined_anchors_clipped:0' and
         'ROI/rpn_non_max_suppression:0', and 'LAYER/...' for the output of any layer.
         """
-        from mrcnn_plus.inference import inspection
-
-        return inspection.find_tensor(self.keras_model, name)
+        return inspection.find_tensor(self.detection_model, name)
 
     def run_graph(self, images, outputs, image_metas=None):
         """Run images through the network and return intermediate tensors as an ordered dict of arrays.
@@ -313,8 +320,6 @@ class MaskRCNN:
         images: list of images as for `detect`, or molded ones `[B, H, W, channels]` if image_metas are given.
         outputs: list of (name, tensor) of tensors of `keras_model`, as `keras_model.get_layer(...).output`.
         """
-        from mrcnn_plus.inference import inspection
-
         if image_metas is None:
             molded_images, image_metas, _ = self.mold_inputs(images)
         else:
@@ -327,36 +332,6 @@ class MaskRCNN:
         for name, value in values.items():
             log(name, value)
         return values
-
-
-def _check_config(config):
-    """The contradictions that would otherwise surface as errors deep in Keras."""
-    if not isinstance(config, Config):
-        raise ConfigError(f"config: expected an instance of a Config subclass, received: {type(config).__name__}.")
-    levels, scales = len(config.BACKBONE_STRIDES), len(config.RPN_ANCHOR_SCALES)
-    if scales != levels:
-        raise ConfigError(
-            f"RPN_ANCHOR_SCALES: expected one scale for each of the {levels} pyramid levels (BACKBONE_STRIDES="
-            f"{config.BACKBONE_STRIDES}), received: RPN_ANCHOR_SCALES={config.RPN_ANCHOR_SCALES}."
-        )
-    height, width = (int(size) for size in config.IMAGE_SHAPE[:2])
-    if config.IMAGE_RESIZE_MODE in ("square", "crop") and (height % 64 or width % 64):
-        setting = "IMAGE_MIN_DIM" if config.IMAGE_RESIZE_MODE == "crop" else "IMAGE_MAX_DIM"
-        lower = max(height // 64 * 64, 64)
-        raise ConfigError(
-            f"{setting}: expected a multiple of 64, because the pyramid halves the image six times, received: "
-            f"{setting}={height}. Use {lower} or {lower + 64}."
-        )
-
-
-def _batches_of_equal_shape(shapes, batch_size):
-    """Indices of images in batches of one shape each, in order of first appearance."""
-    by_shape = {}
-    for index, shape in enumerate(shapes):
-        by_shape.setdefault(tuple(shape), []).append(index)
-    for indices in by_shape.values():
-        for start in range(0, len(indices), batch_size):
-            yield indices[start : start + batch_size]
 
 
 def _fingerprint(model):

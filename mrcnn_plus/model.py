@@ -364,7 +364,7 @@ def trim_zeros_graph(boxes, name="trim_zeros"):
     The number of rows depends on the values, so JAX and XLA cannot compile this; the network itself keeps padding.
     """
     boxes = _float(boxes)
-    kept = box_ops.has_area(boxes)
+    kept = box_ops.is_not_padding(boxes)
     return ops.take(boxes, ops.nonzero(kept)[0], axis=0), kept
 
 

@@ -42,7 +42,7 @@ def mold_images(images, *, resize, mean_pixel, num_classes):
         molded, window, scale, _, _ = resizing.resize_image(
             image, min_dim=resize.min_dim, max_dim=resize.max_dim, min_scale=resize.min_scale, mode=resize.mode
         )
-        molded = pad_to_step(molding.mold_image(molded, mean_pixel))
+        molded = molding.mold_image(pad_to_step(molded), mean_pixel)
         active = np.zeros(num_classes, np.int32)  # detection reads no active classes
         metas.append(molding.compose_image_meta(0, image.shape, molded.shape, window, scale, active))
         molded_images.append(molded)

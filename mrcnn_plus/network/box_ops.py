@@ -100,8 +100,8 @@ def denorm_boxes(boxes_norm, image_shape):
     return boxes_norm * _pixel_scale(image_shape) + _CORNER_SHIFT
 
 
-def has_area(boxes):
-    """Whether each box `[..., 4]` has any extent, bool `[...]`; padding rows, all zeros, have none."""
+def is_not_padding(boxes):
+    """False for boxes `[..., 4]` that are rows of zeros, bool `[...]`."""
     return ops.any(boxes != 0.0, axis=-1)
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mrcnn_plus.network import box_ops
-from mrcnn_plus.network.roi_align import _edge_to_edge, bilinear_samples
+from mrcnn_plus.network.roi_align import bilinear_samples, edge_to_edge
 
 POSITIVE_IOU = 0.5
 CROWD_IOU = 0.001
@@ -82,7 +82,7 @@ class DetectionTargetLayer(keras.layers.Layer):
         object_overlaps = ops.where(is_object, overlaps, 0.0)
         best = ops.max(object_overlaps, axis=2)
         crowd = ops.max(ops.where(is_crowd, overlaps, 0.0), axis=2)
-        exists = box_ops.has_area(proposals)
+        exists = box_ops.is_not_padding(proposals)
         positive = ops.logical_and(exists, best >= POSITIVE_IOU)
         clear = ops.logical_and(best < POSITIVE_IOU, crowd < CROWD_IOU)
         return positive, ops.logical_and(exists, clear), ops.cast(ops.argmax(object_overlaps, axis=2), "int32")
@@ -119,8 +119,8 @@ class DetectionTargetLayer(keras.layers.Layer):
         height, width = (ops.zeros_like(objects) + size for size in (height, width))
         values = bilinear_samples(
             ops.reshape(gt_masks, (-1, 1)),
-            _edge_to_edge(boxes[..., 0], boxes[..., 2], height, self.mask_shape[0]),
-            _edge_to_edge(boxes[..., 1], boxes[..., 3], width, self.mask_shape[1]),
+            edge_to_edge(boxes[..., 0], boxes[..., 2], height, self.mask_shape[0]),
+            edge_to_edge(boxes[..., 1], boxes[..., 3], width, self.mask_shape[1]),
             start=first + objects,
             height=height,
             width=width,

@@ -40,7 +40,7 @@ class DetectionLayer(keras.layers.Layer):
         boxes = box_ops.apply_deltas(rois, deltas * ops.convert_to_tensor(self.bbox_std_dev, dtype="float32"))
         boxes = box_ops.clip_boxes(boxes, window[:, None])
 
-        candidates = ops.logical_and(class_ids > 0, box_ops.has_area(rois))
+        candidates = ops.logical_and(class_ids > 0, box_ops.is_not_padding(rois))
         candidates = ops.logical_and(candidates, scores >= self.min_confidence)
         scores, order = ops.top_k(ops.where(candidates, scores, -1.0), scores.shape[1])
         boxes, class_ids = box_ops.gather_rows(boxes, order), box_ops.gather_rows(class_ids, order)

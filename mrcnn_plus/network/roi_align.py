@@ -28,7 +28,7 @@ class PyramidROIAlign(keras.layers.Layer):
     """
 
     def __init__(self, pool_shape, *, method="crop_and_resize", **kwargs):
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         if method not in METHODS:
             raise ConfigError(f"ROI_ALIGN: expected one of {METHODS}, received: ROI_ALIGN={method!r}.")
         self.pool_shape = tuple(int(size) for size in pool_shape)
@@ -100,12 +100,12 @@ def crop_and_resize(table, level, boxes, pool_shape):
     boxes `[B, R, 4]` normalized -> `[B, R, pool height, pool width, channels]`; points outside the map are 0.
     """
     start, height, width = table.look_up(level)
-    ys = _edge_to_edge(boxes[..., 0], boxes[..., 2], height, pool_shape[0])
-    xs = _edge_to_edge(boxes[..., 1], boxes[..., 3], width, pool_shape[1])
+    ys = edge_to_edge(boxes[..., 0], boxes[..., 2], height, pool_shape[0])
+    xs = edge_to_edge(boxes[..., 1], boxes[..., 3], width, pool_shape[1])
     return bilinear_samples(table.rows, ys, xs, start=start, height=height, width=width, column_step=1)
 
 
-def _edge_to_edge(low, high, size, count):
+def edge_to_edge(low, high, size, count):
     """`count` positions in cells from `low` to `high` (normalized), both ends included, `[B, R, count]`."""
     last = ops.cast(size, "float32") - 1.0
     if count == 1:

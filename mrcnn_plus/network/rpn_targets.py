@@ -61,13 +61,17 @@ class RPNTargetLayer(keras.layers.Layer):
         """Random positive anchors, at most half of `samples`, and as many negative ones as fill it up."""
         draw = keras.random.uniform(ops.shape(matches.positive), seed=self.seed_generator, dtype="float32")
         quota = self.samples // 2
-        positive_draw, positives = ops.top_k(ops.where(matches.positive, draw, -1.0), quota)
-        negative_draw, negatives = ops.top_k(ops.where(matches.negative, draw, -1.0), self.samples)
+        # Padding first: small images with few ratios have fewer anchors than the sample has rows.
+        room_for_all = [[0, 0], [0, self.samples]]
+        positive, negative, draw = (ops.pad(part, room_for_all) for part in (matches.positive, matches.negative, draw))
+        positive_draw, positives = ops.top_k(ops.where(positive, draw, -1.0), quota)
+        negative_draw, negatives = ops.top_k(ops.where(negative, draw, -1.0), self.samples)
         is_positive = positive_draw >= 0.0
         room = self.samples - ops.sum(ops.cast(is_positive, "int32"), axis=1, keepdims=True)
         is_negative = ops.logical_and(negative_draw >= 0.0, ops.arange(self.samples, dtype="int32") < room)
         labels = ops.concatenate([ops.where(is_positive, 1, -1), ops.where(is_negative, 0, -1)], axis=1)
-        return ops.concatenate([positives, negatives], axis=1), labels
+        indices = ops.concatenate([positives, negatives], axis=1)
+        return ops.where(labels >= 0, indices, 0), labels
 
     def compute_output_shape(self, input_shape):
         rows = (input_shape[1][0], self.samples + self.samples // 2)

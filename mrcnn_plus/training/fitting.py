@@ -2,11 +2,13 @@
 
 import logging
 
+import keras
+
 from mrcnn_plus.data.batches import BatchBuilder
 from mrcnn_plus.geometry.resizing import ResizeSettings
 from mrcnn_plus.training.callbacks.checkpoint import WeightsCheckpoint
 from mrcnn_plus.training.callbacks.logs import log_callbacks
-from mrcnn_plus.training.input_pipeline import BatchSequence, steps_to_cover
+from mrcnn_plus.training.input_pipeline import BatchSequence, steps_to_cover, with_free_image_size
 from mrcnn_plus.training.optimizers import build_optimizer, decays_weights
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ def compile_model(model, config, learning_rate, momentum):
     )
     model.loss_weights = dict(config.LOSS_WEIGHTS)
     model.weight_decay = 0.0 if decays_weights(optimizer) else config.WEIGHT_DECAY
+    if config.PRECISION == "mixed_float16":  # small gradients would be 0 in float16
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # "auto" is Keras' own choice: XLA on accelerators and on JAX, plain graphs on a CPU with TensorFlow, where
     # compiling ResNet-101 at 1024 x 1024 takes half a minute and gains a tenth.
     model.compile(optimizer=optimizer, jit_compile="auto" if config.JIT_COMPILE is None else config.JIT_COMPILE)
@@ -75,8 +79,11 @@ def fit(
         if config.is_overridden("VALIDATION_STEPS"):
             steps = min(steps, config.VALIDATION_STEPS)
         validation = BatchSequence(builder, steps=steps, repeat=False, workers=config.WORKERS)
+    if config.IMAGE_RESIZE_MODE in ("none", "pad64"):
+        sequence = with_free_image_size(sequence, model)
+        validation = validation and with_free_image_size(validation, model)
     callbacks = [*log_callbacks(log_dir), WeightsCheckpoint(checkpoint_path), *custom_callbacks]
-    model.fit(
+    history = model.fit(
         sequence,
         initial_epoch=first_epoch,
         epochs=epochs,
@@ -84,7 +91,7 @@ def fit(
         callbacks=callbacks,
         shuffle=False,  # the image stream has its own order
     )
-    return max(first_epoch, epochs)
+    return history.epoch[-1] + 1 if history.epoch else first_epoch
 
 
 def batch_builder(dataset, config, *, shuffle=True, **options):

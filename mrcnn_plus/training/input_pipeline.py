@@ -35,6 +35,23 @@ class BatchSequence(keras.utils.PyDataset):
             self.epoch += 1
 
 
+def with_free_image_size(sequence, model):
+    """A `BatchSequence` whose batches may differ in height and width, for `model.fit`.
+
+    On TensorFlow, Keras takes the shapes of the first two batches for those of all; other backends have no such limit.
+    Keras offers no public way to say otherwise, so the signature of its adapter is filled in from the model's inputs.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return sequence
+    import tensorflow as tf
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    adapter = PyDatasetAdapter(sequence)
+    inputs = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs}
+    adapter._output_signature = (inputs,)
+    return adapter
+
+
 def default_workers():
     """Threads that load images: one per core but for one, between 2 and 4; with 1, Keras loads in the main thread."""
     return max(2, min(4, (os.cpu_count() or 2) - 1))

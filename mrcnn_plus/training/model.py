@@ -28,7 +28,9 @@ class MatterportWeightsMixin:
         return matterport_h5.write_weights(self, filepath)
 
     def load_weights(self, filepath, by_name=False, skip_mismatch=False, exclude=(), **kwargs):
-        """Read weights of any of these kinds; for Matterport's layout returns a `weights.report.LoadReport`.
+        """Read weights of any of these kinds; returns a `weights.report.LoadReport` for Matterport's layout.
+
+        Keras' own formats are loaded whole, or not at all with Keras' error; they return None.
 
         by_name: load what the file has; without it the file must hold all weights of the model. skip_mismatch: leave
         layers of another shape as they are, instead of a WeightsError. exclude: names of layers to leave as they are.
@@ -39,7 +41,7 @@ class MatterportWeightsMixin:
                     f"Weights file {os.fspath(filepath)!r} is in Keras' own format, which is loaded whole, received: "
                     f"exclude={exclude!r}. Leave `exclude` out, or use a file in Matterport's layout (name.h5)."
                 )
-            return super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+            return super().load_weights(filepath, **kwargs)
         on_mismatch = "keep" if skip_mismatch else "error"
         return loading.load_weights(self, filepath, by_name=by_name, exclude=exclude, on_mismatch=on_mismatch)
 
@@ -67,7 +69,7 @@ class TrainingModel(MatterportWeightsMixin, keras.Model):
         meta = image_meta.parse(x["input_image_meta"])
         parts = compute_losses(y_pred, active_class_ids=meta.active_class_ids)
         total = sum(self.loss_weights.get(name, 1.0) * value for name, value in parts.items())
-        parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights)
+        parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights) if self.weight_decay else ops.zeros(())
         images = ops.shape(x["input_image"])[0]
         for name, value in parts.items():
             self.trackers[name].update_state(value, sample_weight=ops.cast(images, "float32"))

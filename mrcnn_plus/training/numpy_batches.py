@@ -128,7 +128,7 @@ class DataGenerator(keras.utils.PyDataset):
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"DataGenerator: expected an index from 0 to {len(self) - 1}, received: index={index}.")
-        first = (self.epoch * len(self) + index) * self.batch_size
+        first = self.epoch * len(self.image_ids) + index * self.batch_size
         return self._with_targets(self._builder.build(range(first, first + self.batch_size)), first)
 
     def on_epoch_end(self):

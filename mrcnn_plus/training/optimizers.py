@@ -19,9 +19,7 @@ def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, we
     """
     if isinstance(optimizer, keras.optimizers.Optimizer):
         # A fresh copy: slots that belong to an earlier stage's variables must not meet those of this one.
-        copy = type(optimizer).from_config(optimizer.get_config())
-        copy.learning_rate = learning_rate
-        return copy
+        return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": learning_rate})
     if callable(optimizer):
         return optimizer(learning_rate)
     name = str(optimizer).lower()

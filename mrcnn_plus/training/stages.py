@@ -19,11 +19,6 @@ PRESETS = {
 }
 
 
-def layers_pattern(layers):
-    """The regular expression for a preset's name, or `layers` itself."""
-    return PRESETS.get(layers, layers)
-
-
 def weighted_layers(model):
     """All layers that hold weights themselves: nested models are opened up, wrappers replaced by what they hold."""
     found = []
@@ -42,7 +37,7 @@ def set_trainable(model, layers):
     Raises ConfigError if nothing matches; the model is as before then.
     """
     try:
-        pattern = re.compile(layers_pattern(layers))
+        pattern = re.compile(PRESETS.get(layers, layers))
     except (re.error, TypeError) as error:
         raise ConfigError(
             f"layers: not a regular expression ({error}), received: layers={layers!r}. {_ways()}"
