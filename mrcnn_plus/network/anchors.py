@@ -39,7 +39,7 @@ class PyramidAnchors(keras.layers.Layer):
         center_x = ops.cast(ops.arange(0, columns, self.anchor_stride) * stride, "float32")[None, :]
         center_y, center_x = center_y + 0.0 * center_x, center_x + 0.0 * center_y
         centers = ops.stack([center_y, center_x, center_y, center_x], axis=-1)  # [rows, columns, 4]
-        return ops.reshape(centers[:, :, None, :] + corners, (-1, 4))
+        return ops.reshape(centers[:, :, None, :] + ops.convert_to_tensor(corners), (-1, 4))
 
     def compute_output_shape(self, input_shape):
         counts = [

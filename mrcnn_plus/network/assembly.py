@@ -181,7 +181,8 @@ def build_backbone(image, config):
             width=config.BACKBONE_WIDTH,
         )
     features = config.BACKBONE(image, stage5=True, train_bn=config.TRAIN_BN)
-    shapes = [getattr(feature, "shape", None) for feature in features]
+    maps = features if isinstance(features, list | tuple) else [features]
+    shapes = [getattr(feature, "shape", None) for feature in maps]
     if len(shapes) != 5 or any(shape is None or len(shape) != 4 for shape in shapes[1:]):
         raise ConfigError(
             "BACKBONE: the function must return five feature maps [C1, C2, C3, C4, C5] of shape [batch, height, width, "

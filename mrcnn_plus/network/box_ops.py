@@ -4,7 +4,6 @@ All functions take float32 tensors of any leading shape with boxes `[..., (y1, x
 space matters it is said. The NumPy twins for whole data sets are in `geometry.boxes`.
 """
 
-import numpy as np
 from keras import ops
 
 
@@ -82,7 +81,9 @@ def clip_boxes(boxes, window):
     )
 
 
-_CORNER_SHIFT = np.array([0.0, 0.0, 1.0, 1.0], "float32")
+def _corner_shift():
+    """The lower right corner is the pixel after the last one in pixels, and the last one when normalized."""
+    return ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0], dtype="float32")
 
 
 def _pixel_scale(image_shape):
@@ -92,12 +93,12 @@ def _pixel_scale(image_shape):
 
 def norm_boxes(boxes_px, image_shape):
     """Pixels to normalized coordinates; `image_shape` is `[..., (height, width, ...)]` and broadcasts."""
-    return (boxes_px - _CORNER_SHIFT) / _pixel_scale(image_shape)
+    return (boxes_px - _corner_shift()) / _pixel_scale(image_shape)
 
 
 def denorm_boxes(boxes_norm, image_shape):
     """Normalized coordinates to pixels, not rounded; the inverse of `norm_boxes`."""
-    return boxes_norm * _pixel_scale(image_shape) + _CORNER_SHIFT
+    return boxes_norm * _pixel_scale(image_shape) + _corner_shift()
 
 
 def is_not_padding(boxes):

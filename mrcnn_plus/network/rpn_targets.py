@@ -71,7 +71,7 @@ class RPNTargetLayer(keras.layers.Layer):
         is_negative = ops.logical_and(negative_draw >= 0.0, ops.arange(self.samples, dtype="int32") < room)
         labels = ops.concatenate([ops.where(is_positive, 1, -1), ops.where(is_negative, 0, -1)], axis=1)
         indices = ops.concatenate([positives, negatives], axis=1)
-        return ops.where(labels >= 0, indices, 0), labels
+        return ops.cast(ops.where(labels >= 0, indices, 0), "int32"), labels
 
     def compute_output_shape(self, input_shape):
         rows = (input_shape[1][0], self.samples + self.samples // 2)

@@ -131,13 +131,13 @@ def without_c5(image, **_):
     return [*five_convolutions(image)[:4], None]
 
 
-def nothing(image, **_):
-    return None
+def one_map(image, **_):
+    return five_convolutions(image)[4]
 
 
 @pytest.mark.parametrize(
     ("backbone", "received"),
-    [(wrong_count, "4 with shapes"), (not_a_map, "5 with shapes"), (without_c5, "None"), (nothing, "None")],
+    [(wrong_count, "4 with shapes"), (not_a_map, "5 with shapes"), (without_c5, "None"), (one_map, "1 with shapes")],
 )
 def test_a_backbone_that_returns_something_else_is_told_what_is_expected(backbone, received):
     config = FiveConvolutions()

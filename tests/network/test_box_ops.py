@@ -31,7 +31,7 @@ def test_deltas_carry_boxes_to_their_targets_and_equal_numpy():
     boxes, targets = random_boxes(50, 1), random_boxes(50, 2)
     deltas = box_ops.box_refinement(boxes, targets)
     np.testing.assert_allclose(ops.convert_to_numpy(deltas), box_geometry.box_refinement(boxes, targets), atol=1e-4)
-    np.testing.assert_allclose(ops.convert_to_numpy(box_ops.apply_deltas(boxes, deltas)), targets, atol=1e-3)
+    np.testing.assert_allclose(ops.convert_to_numpy(box_ops.apply_deltas(ops.convert_to_tensor(boxes), deltas)), targets, atol=1e-3)
 
 
 def test_refinement_of_and_to_a_box_without_area_is_finite():
@@ -42,7 +42,7 @@ def test_refinement_of_and_to_a_box_without_area_is_finite():
 
 def test_norm_boxes_equals_numpy_and_denorm_inverts_it():
     boxes = random_boxes(20, size=90)
-    normalized = box_ops.norm_boxes(boxes, ops.convert_to_tensor([200.0, 300.0]))
+    normalized = box_ops.norm_boxes(ops.convert_to_tensor(boxes), ops.convert_to_tensor([200.0, 300.0]))
     np.testing.assert_allclose(
         ops.convert_to_numpy(normalized), box_geometry.norm_boxes(boxes, (200, 300)), rtol=1e-5, atol=1e-6
     )

@@ -38,7 +38,7 @@ def gradient(loss, values):
     model = Loss()
     model.compile(optimizer=keras.optimizers.SGD(1.0), jit_compile=False)
     model.train_on_batch(np.zeros((1, 1), "float32"))
-    return values - ops.convert_to_numpy(model.values)
+    return values - np.asarray(model.values)
 
 
 # ---- building blocks ----
@@ -50,9 +50,9 @@ def test_smooth_l1_is_quadratic_to_one_and_then_linear():
 
 
 def test_masked_mean_counts_broadcast_rows_and_is_zero_without_any():
-    values = np.array([[1.0, 2.0], [30.0, 40.0]], "float32")
-    assert number(losses.masked_mean(values, np.array([[True], [False]]))) == 1.5
-    assert number(losses.masked_mean(values, np.array([[False], [False]]))) == 0
+    values = ops.convert_to_tensor(np.array([[1.0, 2.0], [30.0, 40.0]], "float32"))
+    assert number(losses.masked_mean(values, ops.convert_to_tensor(np.array([[True], [False]])))) == 1.5
+    assert number(losses.masked_mean(values, ops.convert_to_tensor(np.array([[False], [False]])))) == 0
 
 
 # ---- region proposal network ----

@@ -17,7 +17,7 @@ def result(layer, training):
 
 
 def has_moved(layer):
-    return bool(np.any(ops.convert_to_numpy(layer.moving_mean) != 0))
+    return bool(np.any(np.asarray(layer.moving_mean) != 0))
 
 
 def is_normalized(values):
