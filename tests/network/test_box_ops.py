@@ -31,7 +31,9 @@ def test_deltas_carry_boxes_to_their_targets_and_equal_numpy():
     boxes, targets = random_boxes(50, 1), random_boxes(50, 2)
     deltas = box_ops.box_refinement(boxes, targets)
     np.testing.assert_allclose(ops.convert_to_numpy(deltas), box_geometry.box_refinement(boxes, targets), atol=1e-4)
-    np.testing.assert_allclose(ops.convert_to_numpy(box_ops.apply_deltas(ops.convert_to_tensor(boxes), deltas)), targets, atol=1e-3)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(box_ops.apply_deltas(ops.convert_to_tensor(boxes), deltas)), targets, atol=1e-3
+    )
 
 
 def test_refinement_of_and_to_a_box_without_area_is_finite():
