@@ -1,6 +1,7 @@
 """`MaskRCNN`, the object a user holds: builds, loads, trains, detects. It delegates; the work is done elsewhere."""
 
 import logging
+import numbers
 import threading
 
 import keras
@@ -31,6 +32,10 @@ class MaskRCNN:
     keras_model is the Keras model of the mode; epoch, the epochs trained so far; log_dir, the folder of this run.
     """
 
+    # Here, because subclasses may have an __init__ of their own that does not call this one.
+    _lock = threading.Lock()
+    _network = _detection_model = _anchors_by_shape = _initial_fingerprint = None
+
     def __init__(self, mode, config, model_dir):
         if mode not in MODES:
             raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
@@ -42,16 +47,7 @@ class MaskRCNN:
         self.mode = mode
         self.config = config
         self.model_dir = model_dir
-        self._lock = threading.Lock()
-        self._network = self._detection_model = None
         self.set_log_dir()
-        self._anchor_cache = detection_inputs.AnchorCache(
-            config.RPN_ANCHOR_SCALES,
-            config.RPN_ANCHOR_RATIOS,
-            config.BACKBONE_STRIDES,
-            config.RPN_ANCHOR_STRIDE,
-            feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
-        )
         self.keras_model = self.build(mode=mode, config=config)
         self._initial_fingerprint = _fingerprint(self.keras_model)
 
@@ -67,6 +63,7 @@ class MaskRCNN:
         model = TrainingModel(*self._network.training_graph(), name="mask_rcnn")
         model.loss_weights = dict(config.LOSS_WEIGHTS)
         model.weight_decay = config.WEIGHT_DECAY
+        model.detection_twin = lambda: self.detection_model
         return model
 
     @property
@@ -104,6 +101,7 @@ class MaskRCNN:
         )
         if report is not None:  # Keras loads its own formats whole, or raises
             log(report)
+        self._initial_fingerprint = None  # something was loaded
         self.set_log_dir(filepath)
         return report
 
@@ -161,6 +159,8 @@ class MaskRCNN:
                 "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: "
                 "USE_RPN_ROIS=False. Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
             )
+        if not isinstance(epochs, numbers.Integral):
+            raise ConfigError(f"train: expected epochs to be a whole number, received: epochs={epochs!r}.")
         self.set_trainable(layers)
         self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
         self.epoch = fitting.fit(
@@ -208,7 +208,7 @@ class MaskRCNN:
         'scores' float32 `[N]`, 'masks' bool `[height, width, N]`.
         """
         self._check_trained(allow_untrained)
-        images = list(images)
+        images = detection_inputs.as_list_of_images(images)
         channels = int(self.config.IMAGE_SHAPE[2])
         images = [
             detection_inputs.as_color_image(image, channels, place=f"detect: image {index} of {len(images)}")
@@ -271,8 +271,19 @@ class MaskRCNN:
 
     def get_anchors(self, image_shape):
         """Anchors `[A, 4]`, normalized, for a molded image of this shape. `anchors` then holds them in pixels."""
-        self.anchors = self._anchor_cache.pixels(image_shape)
-        return self._anchor_cache.normalized(image_shape)
+        if self._anchors_by_shape is None:
+            config = self.config
+            self._anchors_by_shape = detection_inputs.AnchorCache(
+                *(
+                    config.RPN_ANCHOR_SCALES,
+                    config.RPN_ANCHOR_RATIOS,
+                    config.BACKBONE_STRIDES,
+                    config.RPN_ANCHOR_STRIDE,
+                ),
+                feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
+            )
+        self.anchors = self._anchors_by_shape.pixels(image_shape)
+        return self._anchors_by_shape.normalized(image_shape)
 
     def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
         """The outputs of the detection model as arrays. fill_up: to BATCH_SIZE, so that a graph made for it serves."""

@@ -16,6 +16,7 @@ SIZE_STEP = 64  # the pyramid halves an image six times
 def as_color_image(image, channels, *, place):
     """The image as `[H, W, channels]`; grey ones are repeated and alpha is dropped where RGB is expected."""
     image = np.asarray(image)
+    _check_pixels(image, place)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim == 3 and channels == 3 and image.shape[2] == 1:
@@ -28,6 +29,30 @@ def as_color_image(image, channels, *, place):
             f"dtype={image.dtype}. Give images one by one in a list, with the channels last (IMAGE_CHANNEL_COUNT)."
         )
     return image
+
+
+def as_list_of_images(images):
+    """The images of a call of `detect`; a single image, a path or None is an error that says what to write."""
+    if isinstance(images, (str, bytes)) or not hasattr(images, "__iter__") or getattr(images, "ndim", 4) < 4:
+        received = f"one array of shape {images.shape}" if hasattr(images, "shape") else repr(images)
+        raise DatasetError(
+            f"detect: expected a list of images, arrays [height, width, channels], received: {received}. Write "
+            "detect([image]), with the image read by skimage.io.imread(path) or dataset.load_image(image_id)."
+        )
+    return list(images)
+
+
+def _check_pixels(image, place):
+    """Numbers, all finite. Ranges other than 0 to 255 are only warned of: MEAN_PIXEL may have been chosen for them."""
+    if image.dtype.kind not in "uif":
+        raise DatasetError(f"{place}: expected numbers (uint8), received: dtype={image.dtype}. Convert it first.")
+    if image.size == 0 or image.dtype == np.uint8:
+        return
+    low, high = float(image.min()), float(image.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DatasetError(f"{place}: expected finite numbers, received: values {low} to {high}. Repair the image.")
+    if high > 255 or (image.dtype.kind == "f" and 0 < high <= 1):
+        logger.warning("%s: values up to %g; the default MEAN_PIXEL is made for grey levels of 0 to 255.", place, high)
 
 
 def mold_images(images, *, resize, mean_pixel, num_classes):

@@ -26,6 +26,7 @@ def unmold_detections(detections, mrcnn_mask, original_image_shape, image_shape,
     top, left, bottom, right = window_norm
     shift = np.array([top, left, top, left])
     scale = np.array([bottom - top, right - left, bottom - top, right - left])
+    scale = np.where(scale > 0, scale, 1.0)  # an image that is one pixel high or wide after resizing
     boxes = box_geometry.denorm_boxes((detections[:count, :4] - shift) / scale, original_image_shape[:2])
 
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

@@ -58,8 +58,8 @@ def roi_level(boxes, image_shape, *, count=4):
     boxes `[B, R, 4]` normalized, image_shape `[B, (height, width, ...)]` pixels -> int32 `[B, R]`. 224 counts in
     pixels of an image of the same area, as in Matterport.
     """
-    height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-    side = ops.sqrt(ops.maximum(height * width, 1e-12))
+    area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    side = ops.sqrt(ops.where(area > 1e-12, area, 1e-12))  # a diverging network's NaN must not become an index
     image_side = ops.sqrt(image_shape[:, 0:1] * image_shape[:, 1:2])
     level = 4.0 + ops.round(ops.log(side * image_side / 224.0) / math.log(2.0))
     return ops.cast(ops.clip(level - 2.0, 0.0, count - 1.0), "int32")

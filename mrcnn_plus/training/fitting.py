@@ -5,6 +5,7 @@ import logging
 import keras
 
 from mrcnn_plus.data.batches import BatchBuilder
+from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
 from mrcnn_plus.training.callbacks.checkpoint import WeightsCheckpoint
 from mrcnn_plus.training.callbacks.logs import log_callbacks
@@ -82,6 +83,8 @@ def fit(
     if config.IMAGE_RESIZE_MODE in ("none", "pad64"):
         sequence = with_free_image_size(sequence, model)
         validation = validation and with_free_image_size(validation, model)
+    if isinstance(custom_callbacks, keras.callbacks.Callback):
+        custom_callbacks = [custom_callbacks]
     callbacks = [*log_callbacks(log_dir), WeightsCheckpoint(checkpoint_path), *custom_callbacks]
     history = model.fit(
         sequence,
@@ -96,6 +99,8 @@ def fit(
 
 def batch_builder(dataset, config, *, shuffle=True, **options):
     """A `data.batches.BatchBuilder` with the settings of a configuration."""
+    if not hasattr(dataset, "image_info"):
+        raise DatasetError(f"train: expected a prepared Dataset, received: {type(dataset).__name__}.")
     return BatchBuilder(
         dataset,
         batch_size=config.BATCH_SIZE,

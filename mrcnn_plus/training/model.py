@@ -24,7 +24,7 @@ class MatterportWeightsMixin:
         """Write the weights: Matterport's layout for `name.h5`, Keras' formats for `name.weights.h5`."""
         name = os.fspath(filepath)
         if name.endswith(".weights.h5") or not name.endswith((".h5", ".hdf5")):
-            return super().save_weights(filepath, overwrite=overwrite, **kwargs)
+            return super(MatterportWeightsMixin, self._in_keras_order()).save_weights(filepath, overwrite, **kwargs)
         return matterport_h5.write_weights(self, filepath)
 
     def load_weights(self, filepath, by_name=False, skip_mismatch=False, exclude=(), **kwargs):
@@ -41,15 +41,27 @@ class MatterportWeightsMixin:
                     f"Weights file {os.fspath(filepath)!r} is in Keras' own format, which is loaded whole, received: "
                     f"exclude={exclude!r}. Leave `exclude` out, or use a file in Matterport's layout (name.h5)."
                 )
-            return super().load_weights(filepath, **kwargs)
+            return super(MatterportWeightsMixin, self._in_keras_order()).load_weights(filepath, **kwargs)
         on_mismatch = "keep" if skip_mismatch else "error"
         return loading.load_weights(self, filepath, by_name=by_name, exclude=exclude, on_mismatch=on_mismatch)
 
+    def _in_keras_order(self):
+        """The model whose layer order Keras' own formats follow, because Keras pairs layers by their position.
 
+        It is the detection model, also for training, so that such a file serves both modes.
+        """
+        return self if self.detection_twin is None else self.detection_twin()
+
+    #: For a training model a function that returns the detection model of the same layers.
+    detection_twin = None
+
+
+@keras.saving.register_keras_serializable("mrcnn_plus")
 class DetectionModel(MatterportWeightsMixin, keras.Model):
     """Image, meta and anchors to detections, masks and the intermediate results; see `Network.detection_graph`."""
 
 
+@keras.saving.register_keras_serializable("mrcnn_plus")
 class TrainingModel(MatterportWeightsMixin, keras.Model):
     """Ground truth and image to predictions and targets (`Network.training_graph`), and the loss between them.
 

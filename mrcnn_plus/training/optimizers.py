@@ -1,5 +1,7 @@
 """Optimizers by name, with Matterport's as the default."""
 
+import numbers
+
 import keras
 
 from mrcnn_plus.errors import ConfigError
@@ -17,6 +19,8 @@ def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, we
     decays weights itself, but not biases and the parameters of normalization; with every other optimizer the loss has
     an L2 term.
     """
+    if not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        learning_rate = _positive_number(learning_rate)
     if isinstance(optimizer, keras.optimizers.Optimizer):
         # A fresh copy: slots that belong to an earlier stage's variables must not meet those of this one.
         return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": learning_rate})
@@ -35,6 +39,15 @@ def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, we
         f"OPTIMIZER: expected one of {OPTIMIZERS}, a Keras optimizer or a function learning_rate -> optimizer, "
         f"received: OPTIMIZER={optimizer!r}."
     )
+
+
+def _positive_number(learning_rate):
+    if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
+        raise ConfigError(
+            "learning_rate: expected a number above 0 or a keras.optimizers.schedules object, received: "
+            f"learning_rate={learning_rate!r}. 0.001 is Matterport's default for SGD."
+        )
+    return float(learning_rate)
 
 
 def decays_weights(optimizer):

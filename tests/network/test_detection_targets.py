@@ -7,7 +7,7 @@ from keras import ops
 from mrcnn_plus.geometry.boxes import box_refinement, compute_overlaps
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
 
-pytestmark = pytest.mark.backend
+backend = pytest.mark.backend  # some of the tests: each layer of other sizes costs JAX ten seconds
 
 STD_DEV = np.array([0.1, 0.1, 0.2, 0.2])
 SLOTS = 5
@@ -90,6 +90,7 @@ def index_of(roi, proposals):
     return int(np.flatnonzero(np.all(proposals == roi, axis=1))[0])
 
 
+@backend
 @pytest.mark.parametrize(("mini", "mask_size"), [(True, 14), (False, 32)])
 @pytest.mark.parametrize("ids", [(1, 2, 1), (2, -1, 1)], ids=["objects", "with a crowd"])
 def test_with_room_for_all_every_proposal_gets_the_targets_of_the_slow_version(mini, mask_size, ids):
@@ -142,6 +143,7 @@ def test_another_draw_takes_other_proposals():
     assert not np.array_equal(first, second)
 
 
+@backend
 @pytest.mark.parametrize("ids", [(), (-1, -2)], ids=["no object", "crowds only"])
 def test_without_a_positive_proposal_the_negatives_are_still_drawn(ids):
     """The original gives no ROI at all then, and the class head learns nothing from the image."""
@@ -168,6 +170,7 @@ def test_proposals_on_a_crowd_are_neither_positive_nor_negative():
     assert not class_ids.any()
 
 
+@backend
 def test_an_object_of_one_pixel_gives_finite_targets():
     box = np.array([0.5, 0.5, 0.5 + 1 / 63, 0.5 + 1 / 63], "float32")
     gt_boxes, gt_ids = np.zeros((SLOTS, 4), "float32"), np.zeros(SLOTS, "int32")

@@ -8,7 +8,7 @@ from keras import layers, ops
 from mrcnn_plus.network.heads import ClassifierHead, MaskHead, PerRoi, select_class
 from mrcnn_plus.network.normalization import BatchNorm
 
-pytestmark = pytest.mark.backend
+backend = pytest.mark.backend  # the heads as a whole are in `tests/inference/test_golden_network.py`
 
 CLASSES, ROIS, SIDE = 3, 5, 64
 
@@ -29,6 +29,7 @@ def numpy(tensors):
     return [ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
+@backend
 def test_per_roi_applies_the_layer_to_each_roi_by_itself():
     inner = layers.Conv2D(3, 3, padding="same", name="conv")
     layer = PerRoi(inner)
@@ -47,6 +48,7 @@ def test_per_roi_has_the_name_and_weights_of_the_layer_inside():
     assert layer.weights[0] is inner.kernel
 
 
+@backend
 def test_per_roi_tells_the_layer_whether_it_trains():
     inner = BatchNorm(train_bn=None, name="bn")
     layer = PerRoi(inner)
@@ -57,6 +59,7 @@ def test_per_roi_tells_the_layer_whether_it_trains():
     assert np.all(np.asarray(inner.moving_mean) != 0)
 
 
+@backend
 def test_select_class_takes_each_rois_own_class_on_any_axis():
     rng = np.random.default_rng(0)
     ids = rng.integers(0, CLASSES, (2, ROIS)).astype("int32")
@@ -70,6 +73,7 @@ def test_select_class_takes_each_rois_own_class_on_any_axis():
     )
 
 
+@backend
 def test_select_class_ignores_what_the_other_classes_say():
     """Also where they are infinite: a product with 0 would give nan."""
     values = np.array([[[1.0, np.inf, np.nan]]], "float32")

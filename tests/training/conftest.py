@@ -1,0 +1,57 @@
+"""One real run of two stages, `heads` and then `all`, that several test modules look at."""
+
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+from mrcnn_plus.mask_rcnn import MaskRCNN
+
+from ..support.tiny import Figures, FiveConvolutions, weights_of
+
+
+class RecordingFigures(Figures):
+    """Remembers which images were loaded, in order."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.loaded = []
+
+    def load_image(self, image_id):
+        self.loaded.append(int(image_id))
+        return super().load_image(image_id)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps weights before and after, the optimizer's state and what every epoch logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = {}
+
+    def on_train_begin(self, logs=None):
+        self.before = weights_of(self.model)
+        self.optimizer = self.model.optimizer
+        self.steps_before = int(self.optimizer.iterations)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs[epoch] = dict(logs)
+        self.weights = weights_of(self.model)
+        self.trainable = {weight.path for weight in self.model.trainable_weights}
+
+
+class RunConfig(FiveConvolutions):
+    NAME = "Figures"
+
+
+@pytest.fixture(scope="session")
+def two_stages(tmp_path_factory):
+    """`train` twice: epochs 1 and 2 of 'heads' at 0.01, epoch 3 of 'all' at 0.001. Fields: model, heads, all, val."""
+    folder = tmp_path_factory.mktemp("runs")
+    run = SimpleNamespace(heads=Recorder(), all=Recorder(), folder=folder)
+    run.train, run.val = Figures([2] * 5), RecordingFigures([2, 1, 3])
+    run.model = MaskRCNN(mode="training", config=RunConfig(), model_dir=str(folder))
+    run.model.train(run.train, run.val, learning_rate=0.01, epochs=2, layers="heads", custom_callbacks=[run.heads])
+    run.epoch_after_heads = run.model.epoch
+    run.model.train(run.train, run.val, learning_rate=0.001, epochs=3, layers="all", custom_callbacks=[run.all])
+    return run
