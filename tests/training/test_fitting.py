@@ -1,0 +1,246 @@
+"""What `train` makes of epochs, data sets, callbacks and folders."""
+
+import csv
+import os
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+from mrcnn_plus.errors import ConfigError, DatasetError
+from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.training import fitting
+
+from ..support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
+
+
+class StandIn:
+    """In place of a Keras model: remembers what `fit` was asked for."""
+
+    inputs = ()
+
+    def fit(self, sequence, **arguments):
+        self.sequence, self.arguments = sequence, arguments
+        return SimpleNamespace(epoch=list(range(arguments["initial_epoch"], arguments["epochs"])))
+
+
+def fit(config, train, val, folder, *, first_epoch=0, epochs=1, **options):
+    """What `fitting.fit` hands to the Keras model: `(training sequence, arguments, epochs trained)`."""
+    model = StandIn()
+    paths = {"checkpoint_path": str(folder / "mask_rcnn_tiny_{epoch:04d}.h5"), "log_dir": str(folder)}
+    trained = fitting.fit(model, config, train, val, first_epoch=first_epoch, epochs=epochs, **paths, **options)
+    return model.sequence, model.arguments, trained
+
+
+# ---- validation ----
+
+
+def test_validation_takes_the_whole_set_unless_the_program_limits_it(tmp_path):
+    class Limited(TinyConfig):
+        VALIDATION_STEPS = 2
+
+    class LimitedByMatterportsDefault(TinyConfig):
+        VALIDATION_STEPS = 50
+
+    config = TinyConfig()
+    assert config.VALIDATION_STEPS == 50
+    for settings, images, steps in [
+        (config, 7, 4),
+        (config, 120, 60),
+        (Limited(), 7, 2),
+        (Limited(), 3, 2),
+        (Limited(), 1, 1),
+        (LimitedByMatterportsDefault(), 120, 50),
+    ]:
+        _, arguments, _ = fit(settings, Figures([1]), Figures([1] * images), tmp_path)
+        assert len(arguments["validation_data"]) == steps
+
+
+def test_images_without_figures_are_validated_on_but_not_trained_on(tmp_path):
+    images = Figures([0, 1, 0, 2])
+    sequence, arguments, _ = fit(TinyConfig(), images, images, tmp_path)
+    validation = arguments["validation_data"]
+    ids = [validation[step][0]["input_image_meta"][:, 0].tolist() for step in range(2)]
+    assert ids == [[0, 1], [2, 3]]
+    assert all(set(sequence[step][0]["input_image_meta"][:, 0]) <= {1, 3} for step in range(2))
+
+
+def test_images_without_figures_are_trained_on_where_that_is_asked_for(tmp_path):
+    class Negatives(TinyConfig):
+        USE_NEGATIVE_IMAGES = True
+
+    sequence, _, _ = fit(Negatives(), Figures([0, 1, 0, 2]), None, tmp_path)
+    ids = [image for step in range(2) for image in sequence[step][0]["input_image_meta"][:, 0]]
+    assert sorted(ids) == [0, 1, 2, 3]
+
+
+def test_there_may_be_no_validation_set(tmp_path):
+    assert fit(TinyConfig(), Figures([1]), None, tmp_path)[1]["validation_data"] is None
+
+
+def test_validation_loads_every_image_once_an_epoch_and_in_order(two_stages):
+    """Keras looks at the first two batches in advance, which are all three images here."""
+    loaded = two_stages.val.loaded
+    assert len(loaded) % 3 == 0 and loaded == [0, 1, 2] * (len(loaded) // 3)
+
+
+# ---- epochs ----
+
+
+def test_an_epoch_is_so_many_steps_of_the_training_set_in_the_streams_own_order(tmp_path):
+    sequence, arguments, trained = fit(TinyConfig(), Figures([1] * 5), None, tmp_path, first_epoch=3, epochs=7)
+    assert len(sequence) == TinyConfig.STEPS_PER_EPOCH
+    assert (arguments["initial_epoch"], arguments["epochs"], trained) == (3, 7, 7)
+    assert arguments["shuffle"] is False
+
+
+def test_epochs_count_from_the_beginning_of_all_training(two_stages):
+    assert sorted(two_stages.heads.epochs) == [0, 1] and sorted(two_stages.all.epochs) == [2]
+    assert two_stages.epoch_after_heads == 2 and two_stages.model.epoch == 3
+
+
+@pytest.mark.parametrize("epochs", [3, 1])
+def test_training_to_an_epoch_that_is_past_trains_nothing_and_says_so(two_stages, caplog, epochs):
+    model = two_stages.model
+    before = model.keras_model.get_weights()
+    model.train(two_stages.train, two_stages.val, learning_rate=1.0, epochs=epochs, layers="all")
+    assert model.epoch == 3
+    assert all((old == new).all() for old, new in zip(before, model.keras_model.get_weights(), strict=True))
+    assert f"epochs={epochs} is the epoch to stop after, and 3 are trained already. Give epochs=4" in caplog.text
+
+
+def test_an_early_stop_is_where_the_next_call_goes_on(tmp_path):
+    class Stop(StandIn):
+        def fit(self, sequence, **arguments):
+            return SimpleNamespace(epoch=[2, 3])
+
+    trained = fitting.fit(
+        *(Stop(), TinyConfig(), Figures([1]), None),
+        **{"first_epoch": 2, "epochs": 10, "checkpoint_path": "x", "log_dir": str(tmp_path)},
+    )
+    assert trained == 4
+
+
+# ---- optimizer ----
+
+
+def test_each_stage_has_its_learning_rate_and_a_new_optimizer(two_stages):
+    heads, everything = two_stages.heads, two_stages.all
+    assert float(heads.optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(everything.optimizer.learning_rate) == pytest.approx(0.001)
+    assert everything.optimizer is not heads.optimizer
+    assert heads.steps_before == everything.steps_before == 0, "momentum starts anew"
+    assert int(heads.optimizer.iterations) == 4 and int(everything.optimizer.iterations) == 2
+    assert heads.optimizer.momentum == 0.9 and heads.optimizer.clipnorm == 5.0
+
+
+def test_each_stage_moves_its_layers(two_stages):
+    def moved(record):
+        return {path for path, value in record.weights.items() if (value != record.before[path]).any()}
+
+    assert all("stage" not in path for path in moved(two_stages.heads)) and moved(two_stages.heads)
+    assert {path.split("/")[-2] for path in moved(two_stages.all)} >= {f"stage{n}" for n in range(1, 6)}
+
+
+def test_a_learning_rate_schedule_is_followed():
+    class Recorded(StandIn):
+        trainable_variables = ()
+
+        def compile(self, optimizer, jit_compile):
+            self.optimizer, self.jit_compile = optimizer, jit_compile
+
+    model, schedule = Recorded(), keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.1, 0.01])
+    fitting.compile_model(model, TinyConfig(), schedule, 0.9)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+    model.optimizer.iterations.assign(6)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("setting", "expected"), [(None, "auto"), (True, True), (False, False)])
+def test_jit_compile_reaches_keras(setting, expected):
+    class Recorded(StandIn):
+        trainable_variables = ()
+
+        def compile(self, optimizer, jit_compile):
+            self.jit_compile = jit_compile
+
+    model, config = Recorded(), TinyConfig()
+    config.JIT_COMPILE = setting
+    fitting.compile_model(model, config, 0.1, 0.9)
+    assert model.jit_compile == expected
+
+
+# ---- files and callbacks ----
+
+
+def test_checkpoints_are_named_as_matterport_names_them(two_stages):
+    model = two_stages.model
+    assert os.path.dirname(model.log_dir) == str(two_stages.folder)
+    assert os.path.basename(model.log_dir).startswith("figures20")
+    files = sorted(name for name in os.listdir(model.log_dir) if name.endswith(".h5"))
+    assert files == [f"mask_rcnn_figures_{epoch:04d}.h5" for epoch in (1, 2, 3)]
+    assert model.find_last() == os.path.join(model.log_dir, files[-1])
+
+
+def test_losses_of_all_stages_are_in_one_table(two_stages):
+    with open(os.path.join(two_stages.model.log_dir, "losses.csv")) as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[2]["val_mrcnn_class_loss"]) == pytest.approx(two_stages.all.epochs[2]["val_mrcnn_class_loss"])
+
+
+def test_a_run_is_resumed_from_its_checkpoint(two_stages, tmp_path):
+    """The new object goes on after the checkpoint's epoch, in its folder, with its weights."""
+    checkpoint = two_stages.model.find_last()
+    model = MaskRCNN(mode="training", config=two_stages.model.config, model_dir=str(two_stages.folder))
+    assert model.epoch == 0
+    report = model.load_weights(checkpoint, by_name=True)
+    assert not report.initial
+    assert model.epoch == 3 and os.path.samefile(model.log_dir, two_stages.model.log_dir)
+    record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    epochs = []
+    with step_by_step():
+        model.train(two_stages.train, None, 0.001, epochs=4, layers="heads", custom_callbacks=[record])
+    assert epochs == [3] and model.epoch == 4
+    assert os.path.exists(os.path.join(model.log_dir, "mask_rcnn_figures_0004.h5"))
+    os.remove(os.path.join(model.log_dir, "mask_rcnn_figures_0004.h5"))
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["in a list", "alone"])
+def test_custom_callbacks_come_after_logs_and_checkpoints(tmp_path, wrapped):
+    callback = keras.callbacks.Callback()
+    _, arguments, _ = fit(
+        TinyConfig(), Figures([1]), None, tmp_path, custom_callbacks=[callback] if wrapped else callback
+    )
+    assert arguments["callbacks"][-1] is callback and len(arguments["callbacks"]) >= 3
+
+
+def test_augmentation_reaches_training_but_not_validation_nor_excluded_sources(tmp_path):
+    def blacken(image, masks):
+        return image * 0, masks
+
+    config, images = TinyConfig(), Figures([1, 1])
+    sequence, arguments, _ = fit(config, images, images, tmp_path, augmentation=blacken)
+    assert (sequence[0][0]["input_image"] == -config.MEAN_PIXEL.astype("float32")).all()
+    assert arguments["validation_data"][0][0]["input_image"].max() > 0
+    options = {"augmentation": blacken, "no_augmentation_sources": ["figures"]}
+    assert fit(config, images, None, tmp_path, **options)[0][0][0]["input_image"].max() > 0
+
+
+# ---- refusals ----
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="expected a prepared Dataset, received: list"):
+        fit(TinyConfig(), [1, 2], None, tmp_path)
+
+
+def test_training_wants_a_model_in_training_mode_and_proposals(tmp_path):
+    class GivenRois(FiveConvolutions):
+        USE_RPN_ROIS = False
+
+    inference = MaskRCNN(mode="inference", config=FiveConvolutions(), model_dir=str(tmp_path))
+    with pytest.raises(ConfigError, match="mode='inference'"):
+        inference.train(Figures([1]), None, 0.1, 1, "all")
+    with pytest.raises(ConfigError, match="USE_RPN_ROIS=False"):
+        MaskRCNN("training", GivenRois(), str(tmp_path)).train(Figures([1]), None, 0.1, 1, "all")
