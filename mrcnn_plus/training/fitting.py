@@ -9,7 +9,7 @@ from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
 from mrcnn_plus.training.callbacks.checkpoint import WeightsCheckpoint
 from mrcnn_plus.training.callbacks.logs import log_callbacks
-from mrcnn_plus.training.input_pipeline import BatchSequence, steps_to_cover, with_free_image_size
+from mrcnn_plus.training.input_pipeline import BatchSequence, FollowEpochs, steps_to_cover, with_free_image_size
 from mrcnn_plus.training.optimizers import build_optimizer, decays_weights
 
 logger = logging.getLogger(__name__)
@@ -80,12 +80,13 @@ def fit(
         if config.is_overridden("VALIDATION_STEPS"):
             steps = min(steps, config.VALIDATION_STEPS)
         validation = BatchSequence(builder, steps=steps, repeat=False, workers=config.WORKERS)
+    if isinstance(custom_callbacks, keras.callbacks.Callback):
+        custom_callbacks = [custom_callbacks]
+    files = [*log_callbacks(log_dir), WeightsCheckpoint(checkpoint_path)]
+    callbacks = [FollowEpochs(sequence), *files, *custom_callbacks]
     if config.IMAGE_RESIZE_MODE in ("none", "pad64"):
         sequence = with_free_image_size(sequence, model)
         validation = validation and with_free_image_size(validation, model)
-    if isinstance(custom_callbacks, keras.callbacks.Callback):
-        custom_callbacks = [custom_callbacks]
-    callbacks = [*log_callbacks(log_dir), WeightsCheckpoint(checkpoint_path), *custom_callbacks]
     history = model.fit(
         sequence,
         initial_epoch=first_epoch,

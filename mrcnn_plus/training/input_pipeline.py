@@ -9,8 +9,8 @@ class BatchSequence(keras.utils.PyDataset):
     """Steps of a data set for `keras.Model.fit` and `evaluate`.
 
     builder: a `data.batches.BatchBuilder`. steps: batches per epoch. first_epoch: epochs already trained, so that a
-    resumed run goes on in the stream where it stopped. repeat: False starts every epoch at the first image again
-    (validation) and does not go beyond the last one.
+    resumed run goes on in the stream where it stopped; `FollowEpochs` moves it on. repeat: False starts every epoch at
+    the first image again (validation) and does not go beyond the last one.
     """
 
     def __init__(self, builder, *, steps, first_epoch=0, repeat=True, workers=None):
@@ -30,9 +30,20 @@ class BatchSequence(keras.utils.PyDataset):
             last = min(last, len(self.builder.stream))
         return (self.builder.build(range(first, last)),)
 
-    def on_epoch_end(self):
-        if self.repeat:
-            self.epoch += 1
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Tells a `BatchSequence` which epoch begins.
+
+    Not its own `on_epoch_end`: Keras calls that once more before the first epoch, and a part of the images would never
+    be seen in the first pass.
+    """
+
+    def __init__(self, sequence):
+        super().__init__()
+        self.sequence = sequence
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.sequence.epoch = epoch
 
 
 def with_free_image_size(sequence, model):

@@ -4,7 +4,9 @@ The total loss is the weighted sum of the five losses plus L2. It is computed in
 `compile` or `train` are called again (Matterport's `add_loss` on a functional model does not exist in Keras 3).
 """
 
+import json
 import os
+import zipfile
 
 import keras
 from keras import ops
@@ -41,7 +43,8 @@ class MatterportWeightsMixin:
                     f"Weights file {os.fspath(filepath)!r} is in Keras' own format, which is loaded whole, received: "
                     f"exclude={exclude!r}. Leave `exclude` out, or use a file in Matterport's layout (name.h5)."
                 )
-            return super(MatterportWeightsMixin, self._in_keras_order()).load_weights(filepath, **kwargs)
+            model = self if _is_training_model(filepath) else self._in_keras_order()
+            return super(MatterportWeightsMixin, model).load_weights(filepath, **kwargs)
         on_mismatch = "keep" if skip_mismatch else "error"
         return loading.load_weights(self, filepath, by_name=by_name, exclude=exclude, on_mismatch=on_mismatch)
 
@@ -54,6 +57,14 @@ class MatterportWeightsMixin:
 
     #: For a training model a function that returns the detection model of the same layers.
     detection_twin = None
+
+
+def _is_training_model(filepath):
+    """Whether a file is a whole `TrainingModel`, as `model.save("name.keras")` writes it: it has that layer order."""
+    if not zipfile.is_zipfile(filepath):
+        return False
+    with zipfile.ZipFile(filepath) as archive:
+        return json.loads(archive.read("config.json"))["class_name"] == TrainingModel.__name__
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
@@ -76,6 +87,17 @@ class TrainingModel(MatterportWeightsMixin, keras.Model):
         self.loss_weights = {}
         self.weight_decay = 0.0
         self.trackers = {name: keras.metrics.Mean(name=name) for name in (*losses.LOSS_NAMES, L2_NAME)}
+
+    def get_config(self):
+        settings = {"loss_weights": dict(self.loss_weights), "weight_decay": self.weight_decay}
+        return {**super().get_config(), **settings}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        graph = {name: value for name, value in config.items() if name not in ("loss_weights", "weight_decay")}
+        model = super().from_config(graph, custom_objects=custom_objects)
+        model.loss_weights, model.weight_decay = config.get("loss_weights", {}), config.get("weight_decay", 0.0)
+        return model
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         meta = image_meta.parse(x["input_image_meta"])

@@ -94,6 +94,18 @@ def test_an_epoch_is_so_many_steps_of_the_training_set_in_the_streams_own_order(
     assert arguments["shuffle"] is False
 
 
+@pytest.mark.parametrize("mode", ["square", "pad64"])
+def test_the_training_set_is_told_which_epoch_begins(tmp_path, mode):
+    config = TinyConfig()
+    config.IMAGE_RESIZE_MODE = mode
+    sequence, arguments, _ = fit(config, Figures([1] * 5), None, tmp_path, first_epoch=3, epochs=7)
+    sequence = getattr(sequence, "py_dataset", sequence)  # in the adapter that "pad64" needs on TensorFlow
+    assert sequence.epoch == 3
+    for callback in arguments["callbacks"]:
+        callback.on_epoch_begin(5)
+    assert sequence.epoch == 5
+
+
 def test_epochs_count_from_the_beginning_of_all_training(two_stages):
     assert sorted(two_stages.heads.epochs) == [0, 1] and sorted(two_stages.all.epochs) == [2]
     assert two_stages.epoch_after_heads == 2 and two_stages.model.epoch == 3

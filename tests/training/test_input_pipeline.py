@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.training import fitting
-from mrcnn_plus.training.input_pipeline import BatchSequence, default_workers, steps_to_cover
+from mrcnn_plus.training.input_pipeline import BatchSequence, FollowEpochs, default_workers, steps_to_cover
 
 from ..support.tiny import Figures, TinyConfig
 
@@ -15,17 +15,17 @@ def sequence_of(images, *, shuffle=True, **options):
     return BatchSequence(builder, **options)
 
 
-def epoch_ids(sequence):
-    """Image ids of an epoch, batch by batch, and on to the next epoch."""
-    ids = [sequence[step][0]["input_image_meta"][:, 0].astype(int).tolist() for step in range(len(sequence))]
-    sequence.on_epoch_end()
-    return ids
+def epoch_ids(sequence, epoch=None):
+    """Image ids of an epoch, batch by batch; None takes the epoch that the sequence is at."""
+    if epoch is not None:
+        FollowEpochs(sequence).on_epoch_begin(epoch)
+    return [sequence[step][0]["input_image_meta"][:, 0].astype(int).tolist() for step in range(len(sequence))]
 
 
 def test_every_image_comes_once_before_any_comes_twice():
     """Seven images, three steps of two an epoch: passes and epochs do not coincide."""
     sequence = sequence_of(7, steps=3)
-    ids = np.concatenate([np.concatenate(epoch_ids(sequence)) for _ in range(7)])
+    ids = np.concatenate([np.concatenate(epoch_ids(sequence, epoch)) for epoch in range(7)])
     passes = ids.reshape(6, 7)
     assert all(sorted(images) == list(range(7)) for images in passes)
     assert len({tuple(images) for images in passes}) == 6, "another order each time"
@@ -33,7 +33,7 @@ def test_every_image_comes_once_before_any_comes_twice():
 
 def test_a_resumed_run_goes_on_where_it_stopped():
     whole = sequence_of(5, steps=2)
-    epochs = [epoch_ids(whole) for _ in range(3)]
+    epochs = [epoch_ids(whole, epoch) for epoch in range(3)]
     assert epoch_ids(sequence_of(5, steps=2, first_epoch=2)) == epochs[2] != epochs[0]
 
 
@@ -58,10 +58,9 @@ class Watcher(keras.Model):
 @pytest.mark.parametrize("workers", [0, 3])
 def test_fit_shows_the_network_the_images_in_that_order_with_any_number_of_threads(workers):
     expected = sequence_of(7, steps=3)
-    watcher = Watcher()
-    watcher.fit(sequence_of(7, steps=3, workers=workers), epochs=3, shuffle=False, verbose=0)
-    print(watcher.seen)
-    assert watcher.seen == [ids for _ in range(3) for ids in epoch_ids(expected)]
+    sequence, watcher = sequence_of(7, steps=3, workers=workers), Watcher()
+    watcher.fit(sequence, epochs=4, initial_epoch=1, shuffle=False, verbose=0, callbacks=[FollowEpochs(sequence)])
+    assert watcher.seen == [ids for epoch in (1, 2, 3) for ids in epoch_ids(expected, epoch)]
 
 
 def test_a_step_is_a_batch_of_inputs_only():

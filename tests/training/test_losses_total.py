@@ -96,7 +96,8 @@ def test_l2_is_the_sum_of_mean_squares_without_normalization():
         def __array__(self, dtype=None, copy=None):
             return self.value
 
-    variables = [Variable("kernel", [[1, 2], [3, 4]]), Variable("bias", [2, 2]), Variable("gamma", [9]), Variable("beta", [9])]
+    penalized = [Variable("kernel", [[1, 2], [3, 4]]), Variable("bias", [2, 2])]
+    variables = [*penalized, Variable("gamma", [9]), Variable("beta", [9])]
     assert float(l2_penalty(variables)) == pytest.approx(30 / 4 + 4)
     assert float(l2_penalty([])) == 0
 

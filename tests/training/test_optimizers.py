@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras.optimizers.schedules import CosineDecay
 
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.training.optimizers import build_optimizer, decays_weights
@@ -35,8 +36,8 @@ def test_adamw_decays_kernels_but_no_biases_and_no_normalization():
     assert values == pytest.approx([1 - 0.1 * 0.5, 1, 1, 1])
 
 
-@pytest.mark.parametrize("first_rate", [0.5, keras.optimizers.schedules.CosineDecay(0.5, 10)], ids=["number", "schedule"])
-@pytest.mark.parametrize("rate", [0.01, keras.optimizers.schedules.CosineDecay(0.01, 10)], ids=["number", "schedule"])
+@pytest.mark.parametrize("first_rate", [0.5, CosineDecay(0.5, 10)], ids=["number", "schedule"])
+@pytest.mark.parametrize("rate", [0.01, CosineDecay(0.01, 10)], ids=["number", "schedule"])
 def test_an_optimizer_object_is_copied_with_the_rate_of_the_call(first_rate, rate):
     given = keras.optimizers.RMSprop(first_rate, rho=0.77, clipvalue=2.0)
     variable = keras.Variable(np.ones(2))

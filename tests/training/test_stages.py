@@ -65,7 +65,7 @@ def backbone_from(stage):
 def test_a_stage_chooses_layers_by_their_whole_names(model, layers, expected):
     chosen = stages.set_trainable(model.keras_model, layers)
     assert len(chosen) == len(set(chosen)) and set(chosen) == expected
-    trainable = {name for name in weights_of(model.keras_model)} & {w.path for w in model.keras_model.trainable_weights}
+    trainable = set(weights_of(model.keras_model)) & {w.path for w in model.keras_model.trainable_weights}
     assert {path.split("/")[-2] for path in trainable} == expected
 
 
