@@ -1,4 +1,4 @@
-"""Training steps on awkward batches and with every setting: losses and gradients stay finite, and reach what they should.
+"""Training steps on awkward batches and with every setting: losses and gradients stay finite and go where they should.
 
 After a step of plain gradient descent the weights have moved by the gradient, so weights that are finite mean gradients
 that are finite, on every backend.
