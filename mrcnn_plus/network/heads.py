@@ -58,7 +58,8 @@ class ClassifierHead:
         )
         self.body = []
         for number, convolution in enumerate(convolutions, start=1):
-            norm = norm_layer(normalization, channels=fc_size, train_bn=train_bn, name=f"mrcnn_class_bn{number}")
+            norm_style = {"train_bn": train_bn, "least_per_group": 8}
+            norm = norm_layer(normalization, channels=fc_size, name=f"mrcnn_class_bn{number}", **norm_style)
             relu = layers.Activation("relu", name=f"mrcnn_class_relu{number}")
             self.body += [PerRoi(convolution), PerRoi(norm), relu]
         self.squeeze = layers.Reshape((-1, fc_size), name="pool_squeeze")

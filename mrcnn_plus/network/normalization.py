@@ -71,15 +71,17 @@ class GroupNorm(keras.layers.Layer):
         return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
 
 
-def norm_layer(kind, *, channels, train_bn, name):
+def norm_layer(kind, *, channels, train_bn, name, least_per_group=1):
     """A normalization layer for `channels` feature maps.
 
     kind: 'batch', or 'group' (arXiv 1803.08494: 32 groups, or the most that divide `channels`), which does not depend
-    on the batch and therefore trains from random weights with one or two images per step.
+    on the batch and therefore trains from random weights with one or two images per step. least_per_group: channels in
+    a group; maps of a single cell need several, or nothing is left of them but their sign.
     """
     if kind not in NORMALIZATIONS:
         raise ConfigError(f"NORMALIZATION: expected one of {NORMALIZATIONS}, received: NORMALIZATION={kind!r}.")
     if kind == "group":
-        groups = next(groups for groups in range(min(32, channels), 0, -1) if channels % groups == 0)
+        most = max(min(32, channels // least_per_group), 1)
+        groups = next(groups for groups in range(most, 0, -1) if channels % groups == 0)
         return GroupNorm(groups, name=name)
     return BatchNorm(train_bn=train_bn, name=name)

@@ -1,4 +1,4 @@
-"""What may be given to `detect`, and how it becomes input of the network."""
+"""From images of any kind to what the network takes."""
 
 import logging
 
@@ -6,78 +6,134 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.errors import DatasetError
+from mrcnn_plus.geometry.anchors import generate_pyramid_anchors
+from mrcnn_plus.geometry.molding import parse_image_meta
 from mrcnn_plus.geometry.resizing import ResizeSettings
 from mrcnn_plus.inference.inputs import AnchorCache, as_color_image, as_list_of_images, mold_images
 
+MEAN = np.array([100.0, 110.0, 120.0])
+RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
-def image_of(height, width, channels=3, dtype=np.uint8):
-    return np.random.default_rng(0).integers(0, 256, (height, width, channels)).astype(dtype)
+
+def mold(image, **settings):
+    resize = ResizeSettings(**{"min_dim": 64, "max_dim": 64, "min_scale": 0, "mode": "square", **settings})
+    (molded,), (meta,), (window,) = mold_images([image], resize=resize, mean_pixel=MEAN, num_classes=4)
+    return molded, parse_image_meta(meta[None]), window
 
 
-@pytest.mark.parametrize("images", [image_of(5, 7), "photo.png", None, 3])
-def test_something_other_than_a_list_is_an_error_that_says_what_to_write(images):
-    with pytest.raises(DatasetError, match=r"expected a list of images.*Write detect\(\[image\]\)"):
+# ---- kinds of images ----
+
+
+def test_colour_images_pass_unchanged():
+    assert as_color_image(RGB, 3, place="x") is RGB
+
+
+@pytest.mark.parametrize("grey", [RGB[..., 0], RGB[..., :1]], ids=["two axes", "one channel"])
+def test_grey_images_are_repeated_where_colour_is_expected(grey):
+    np.testing.assert_array_equal(as_color_image(grey, 3, place="x"), np.stack([RGB[..., 0]] * 3, axis=-1))
+
+
+def test_alpha_is_dropped_where_colour_is_expected():
+    np.testing.assert_array_equal(as_color_image(np.dstack([RGB, RGB[..., 0]]), 3, place="x"), RGB)
+
+
+def test_a_grey_network_takes_images_of_two_axes():
+    assert as_color_image(RGB[..., 0], 1, place="x").shape == (20, 30, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [((20, 30, 2), 3), ((2, 20, 30, 3), 3), ((20, 30, 3), 1), ((20, 30, 4), 5), ((0, 30, 3), 3), ((3,), 3)],
+)
+def test_images_of_other_shapes_are_refused_by_place_and_shape(shape, channels):
+    with pytest.raises(DatasetError) as error:
+        as_color_image(np.zeros(shape, np.uint8), channels, place="detect: image 2 of 5")
+    assert "detect: image 2 of 5" in str(error.value) and f"shape={shape}" in str(error.value)
+
+
+def test_pixels_that_are_no_finite_numbers_are_refused():
+    broken = RGB.astype("float32")
+    broken[3, 4, 1] = np.nan
+    with pytest.raises(DatasetError, match="image 0: expected finite numbers"):
+        as_color_image(broken, 3, place="image 0")
+    with pytest.raises(DatasetError, match=r"image 0: expected numbers \(uint8\), received: dtype="):
+        as_color_image(np.array([["a"]]), 3, place="image 0")
+
+
+@pytest.mark.parametrize(("scale", "warned"), [(1 / 255, True), (257.0, True), (1.0, False)])
+def test_other_ranges_than_grey_levels_are_warned_of(caplog, scale, warned):
+    with caplog.at_level(logging.WARNING):
+        as_color_image(RGB * scale, 3, place="image 0")
+    assert bool(caplog.records) == warned
+
+
+@pytest.mark.parametrize("images", [RGB, "photo.jpg", None, 3])
+def test_what_is_no_list_of_images_is_told_what_to_write(images):
+    with pytest.raises(DatasetError, match=r"Write detect\(\[image\]\)"):
         as_list_of_images(images)
 
 
-def test_lists_tuples_generators_and_batches_are_lists_of_images():
-    image = image_of(5, 7)
-    for images in ([image, image], (image, image), (image for _ in range(2)), np.stack([image, image])):
-        assert len(as_list_of_images(images)) == 2
+def test_lists_generators_and_stacks_are_lists_of_images():
+    for images in ([RGB, RGB], (RGB, RGB), np.stack([RGB, RGB]), (image for image in (RGB, RGB))):
+        assert [image.shape for image in as_list_of_images(images)] == [RGB.shape] * 2
     assert as_list_of_images([]) == []
 
 
-def test_grey_is_repeated_and_alpha_is_dropped():
-    grey, rgba = image_of(5, 7, 1)[..., 0], image_of(5, 7, 4)
-    np.testing.assert_array_equal(as_color_image(grey, 3, place="x"), np.stack([grey] * 3, axis=-1))
-    np.testing.assert_array_equal(as_color_image(rgba, 3, place="x"), rgba[..., :3])
-    assert as_color_image(grey, 1, place="x").shape == (5, 7, 1)
+# ---- molding ----
 
 
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (image_of(5, 7, 2), r"image 3: expected an array \[height, width, 3\], received: shape=\(5, 7, 2\)"),
-        (np.zeros((0, 7, 3), np.uint8), r"received: shape=\(0, 7, 3\)"),
-        (np.full((5, 7, 3), np.nan), "expected finite numbers"),
-        (np.zeros((5, 7, 3), bool), "received: dtype=bool"),
-        (np.array([["a"]]), "received: dtype=<U1"),
-    ],
-)
-def test_what_is_no_image_is_named_with_its_place(image, message):
-    with pytest.raises(DatasetError, match=message):
-        as_color_image(image, 3, place="image 3")
+def test_an_image_is_enlarged_padded_and_shifted_by_the_mean():
+    molded, meta, window = mold(np.full((20, 32, 3), 200, np.uint8))
+    assert molded.shape == (64, 64, 3) and molded.dtype == np.float32
+    assert tuple(window) == (12, 0, 52, 64)
+    np.testing.assert_allclose(molded[30, 30], 200 - MEAN)
+    np.testing.assert_allclose(molded[5, 30], -MEAN, err_msg="padding is black")
+    assert meta["original_image_shape"][0].tolist() == [20, 32, 3] and meta["image_shape"][0].tolist() == [64, 64, 3]
+    assert meta["window"][0].tolist() == [12, 0, 52, 64] and meta["scale"][0] == 2
+    assert meta["active_class_ids"].shape == (1, 4)
 
 
-def test_other_ranges_than_grey_levels_are_warned_of(caplog):
-    with caplog.at_level(logging.WARNING):
-        as_color_image(image_of(5, 7, dtype=np.uint16) * 257, 3, place="sixteen bits")
-        as_color_image(image_of(5, 7) / 255.0, 3, place="fractions")
-        as_color_image(image_of(5, 7), 3, place="ordinary")
-    assert [record.message.split(":")[0] for record in caplog.records] == ["sixteen bits", "fractions"]
+def test_pad64_keeps_the_proportions():
+    molded, _, window = mold(RGB, mode="pad64")
+    assert molded.shape == (64, 128, 3) and tuple(window) == (0, 16, 64, 112)
 
 
-@pytest.mark.parametrize(
-    ("mode", "size", "molded", "window"),
-    [
-        ("square", (100, 50), (128, 128), (0, 32, 128, 96)),
-        ("pad64", (100, 150), (128, 192), (14, 21, 114, 171)),
-        ("none", (100, 150), (128, 192), (0, 0, 100, 150)),
-    ],
-)
-def test_images_are_molded_to_multiples_of_64_with_the_mean_subtracted_everywhere(mode, size, molded, window):
-    image = image_of(*size)
-    settings = ResizeSettings(64 if mode == "square" else None, 128, 2 if mode == "square" else 0, mode)
-    images, metas, windows = mold_images([image], resize=settings, mean_pixel=[10.0, 20.0, 30.0], num_classes=4)
-    assert images[0].shape[:2] == molded and tuple(windows[0]) == window
-    np.testing.assert_allclose(images[0][-1, -1], [-10, -20, -30] if mode != "square" else images[0][-1, -1])
-    np.testing.assert_array_equal(metas[0][1:4], image.shape)
-    np.testing.assert_array_equal(metas[0][4:7], images[0].shape)
-    assert len(metas[0]) == 12 + 4
+def test_mode_none_pads_black_to_multiples_of_64():
+    """As training does: its batches are padded at the bottom and on the right."""
+    molded, meta, window = mold(np.full((70, 60, 3), 200, np.uint8), mode="none")
+    assert molded.shape == (128, 64, 3) and tuple(window) == (0, 0, 70, 60)
+    np.testing.assert_allclose(molded[69, 59], 200 - MEAN)
+    for corner in (molded[70, 59], molded[69, 60], molded[127, 63]):
+        np.testing.assert_allclose(corner, -MEAN)
+    assert meta["image_shape"][0].tolist() == [128, 64, 3] and meta["window"][0].tolist() == [0, 0, 70, 60]
 
 
-def test_anchors_are_made_once_for_each_size():
-    cache = AnchorCache((8, 16, 32, 64, 128), [0.5, 1, 2], [4, 8, 16, 32, 64], 1)
-    assert cache.pixels((128, 192, 3)) is cache.pixels((128, 192, 1))
-    assert cache.normalized((128, 192, 3)).shape == cache.pixels((128, 192, 3)).shape
-    assert cache.normalized((128, 192, 3)).dtype == np.float32
+# ---- anchors ----
+
+SETTINGS = ((8, 16, 32, 64, 128), [0.5, 1, 2], [4, 8, 16, 32, 64], 1)
+
+
+def test_anchors_fit_the_padded_shape_and_are_made_once():
+    cache = AnchorCache(*SETTINGS)
+    anchors = cache.pixels((64, 128, 3))
+    shapes = [[16, 32], [8, 16], [4, 8], [2, 4], [1, 2]]
+    np.testing.assert_array_equal(anchors, generate_pyramid_anchors(*SETTINGS[:2], shapes, *SETTINGS[2:]))
+    assert cache.pixels((64, 128, 3)) is anchors and cache.pixels((128, 64, 3)) is not anchors
+
+
+def test_normalized_anchors_count_to_the_last_pixel():
+    cache = AnchorCache(*SETTINGS)
+    pixels, normalized = cache.pixels((64, 128, 3)), cache.normalized((64, 128, 3))
+    assert normalized.dtype == np.float32
+    np.testing.assert_allclose(normalized, (pixels - [0, 0, 1, 1]) / [63, 127, 63, 127], rtol=1e-5, atol=1e-6)
+
+
+def test_a_backbone_of_other_geometry_says_its_shapes_itself():
+    asked = []
+
+    def shapes(image_shape):
+        asked.append(image_shape)
+        return np.array([[2, 3], [1, 2], [1, 1], [1, 1], [1, 1]])
+
+    cache = AnchorCache(*SETTINGS, feature_shapes=shapes)
+    assert len(cache.pixels((64, 96, 3))) == (6 + 2 + 3) * 3 and asked == [(64, 96, 3)]

@@ -117,6 +117,13 @@ def test_heads_take_the_kind_of_normalization_from_the_settings(inputs, normaliz
     assert normalization == "group" or norm.layer.train_bn is None
 
 
+def test_group_normalization_leaves_something_of_a_small_class_head(inputs):
+    """Its maps are single cells: with one channel in a group, each would be its own mean and the answer constant."""
+    head = ClassifierHead(num_classes=CLASSES, fc_size=16, normalization="group")
+    logits = ops.convert_to_numpy(head(*inputs)[0])
+    assert logits.std(axis=1).min() > 1e-3
+
+
 def test_the_exact_align_gives_other_features(inputs):
     heads = {}
     for method in ("crop_and_resize", "exact"):

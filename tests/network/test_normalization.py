@@ -80,6 +80,11 @@ def test_group_norm_takes_32_groups_or_the_most_that_divide_the_channels(channel
     assert norm_layer("group", channels=channels, train_bn=False, name="norm").groups == groups
 
 
+@pytest.mark.parametrize(("channels", "groups"), [(1024, 32), (256, 32), (64, 8), (16, 2), (4, 1)])
+def test_a_group_can_be_asked_to_have_several_channels(channels, groups):
+    assert norm_layer("group", channels=channels, train_bn=False, name="norm", least_per_group=8).groups == groups
+
+
 @pytest.mark.parametrize("train_bn", [False, None, True])
 def test_batch_norm_layers_carry_the_switch(train_bn):
     layer = norm_layer("batch", channels=8, train_bn=train_bn, name="bn1")
