@@ -18,7 +18,7 @@ def sequence_of(images, *, shuffle=True, **options):
 def epoch_ids(sequence, epoch=None):
     """Image ids of an epoch, batch by batch; None takes the epoch that the sequence is at."""
     if epoch is not None:
-        FollowEpochs(sequence).on_epoch_begin(epoch)
+        sequence.epoch = epoch
     return [sequence[step][0]["input_image_meta"][:, 0].astype(int).tolist() for step in range(len(sequence))]
 
 
