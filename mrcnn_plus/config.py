@@ -260,3 +260,12 @@ class Config(ConfigBase):
         "mrcnn_bbox_loss": 1.0,
         "mrcnn_mask_loss": 1.0,
     }
+
+    # ---- The linter -------------------------------------------------------------------------------------------------
+
+    # Codes of rules that do not apply to this program, or their beginnings: ("CFG057", "DAT02").
+    LINT_IGNORE = ()
+
+    # Other thresholds for rules: {"DAT031": {"max_share": 0.2}}. `mrcnn-plus lint --explain DAT031` names those of a
+    # rule.
+    LINT_THRESHOLDS = {}

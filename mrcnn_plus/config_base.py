@@ -157,6 +157,12 @@ class ConfigBase:
         """
         return {name: _copy_containers(value) for name, value in self._public_values().items() if name.isupper()}
 
+    def validate(self):
+        """Run the rules of the linter that need no data; returns a `lint.Report`, raises nothing."""
+        from mrcnn_plus.lint import check  # the linter builds on the configuration, not the other way round
+
+        return check(self)
+
     def display(self):
         """Print every setting, one per line, sorted by name.  compat: Config.display"""
         print("\nConfigurations:")

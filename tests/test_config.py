@@ -17,6 +17,8 @@ from mrcnn_plus.errors import ConfigError
 OURS = {
     "BACKBONE_WIDTH",
     "JIT_COMPILE",
+    "LINT_IGNORE",
+    "LINT_THRESHOLDS",
     "MASK_CONV_CHANNELS",
     "NORMALIZATION",
     "OPTIMIZER",
