@@ -1,5 +1,7 @@
 """The linter about itself: rules that failed, and settings of the linter that have no effect."""
 
+from collections.abc import Mapping
+
 from mrcnn_plus.lint.findings import INFO, WARNING
 from mrcnn_plus.lint.registry import CONFIG, Violation, all_rules, nearest_codes, rule
 
@@ -51,5 +53,7 @@ def ignored_codes(config) -> list[str]:
 
 
 def configured_thresholds(config) -> dict[str, dict]:
-    """`LINT_THRESHOLDS`: `{code: {threshold: value}}`."""
-    return {str(code): dict(values) for code, values in (getattr(config, "LINT_THRESHOLDS", None) or {}).items()}
+    """`LINT_THRESHOLDS`: `{code: {threshold: value}}`; an entry that is no dictionary counts as one without values."""
+    configured = getattr(config, "LINT_THRESHOLDS", None)
+    configured = configured if isinstance(configured, Mapping) else {}
+    return {str(code): dict(values) if isinstance(values, Mapping) else {} for code, values in configured.items()}

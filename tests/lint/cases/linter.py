@@ -12,13 +12,15 @@ class Correct(Config):
     LINT_IGNORE = ("CFG002", "DAT0")
 
 
-class Unhashable(Config):
-    """Makes rule LNT002 fail, because it iterates over a number."""
+class Broken(Config):
+    """Makes every rule fail that reads the setting."""
 
-    LINT_THRESHOLDS = {"DAT031": 3}
+    @property
+    def IMAGE_MAX_DIM(self):
+        raise RuntimeError("no size today")
 
 
 CASES = {
-    "LNT001": Case(lambda _: {"config": Unhashable(), "select": "LNT"}, lambda _: {"config": Correct()}),
+    "LNT001": Case(lambda _: {"config": Broken(), "select": ("CFG002", "LNT001")}, lambda _: {"config": Correct()}),
     "LNT002": Case(lambda _: {"config": Misspelt()}, lambda _: {"config": Correct()}),
 }
