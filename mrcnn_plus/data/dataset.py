@@ -167,6 +167,20 @@ class Dataset:
         except DatasetError as error:
             raise DatasetError(f"image {image_id} ({_source_and_id(info)}): {error}") from error
 
+    def check(self, config=None, *, val=None, depth="headers", select=None, ignore=None, progress=False, **options):
+        """Look for mistakes in the data set: files, masks, classes, annotations. Returns a `lint.Report`.
+
+        config: check the settings against the data too. val: the validation data set, checked along with this one.
+        depth: "headers" reads all annotations and file headers, and the pixels of some images; "pixels" reads all.
+        select, ignore: codes of rules, or their beginnings. options: those of `mrcnn_plus.lint.check`.
+
+            print(dataset.check(depth="pixels", progress=True))
+        """
+        from mrcnn_plus import lint
+
+        chosen = {"depth": depth, "select": select, "ignore": ignore, "progress": progress}
+        return lint.check(config, self, val, **chosen, **options)
+
     def load_mask(self, image_id):
         """The instances of an image: override it.
 
@@ -194,9 +208,18 @@ def describe_image(dataset, image_id):
         return f"image {image_id}"
 
 
-def check_prepared(dataset):
-    """Raise `DatasetError` if the data set has no image, or `prepare()` was not called; warn of images added later."""
+def describe_dataset(dataset, role=""):
+    """The class of the data set, after the part that it has in a call: `val_dataset (NucleusDataset)`."""
     name = type(dataset).__name__
+    return f"{role} ({name})" if role else name
+
+
+def check_prepared(dataset, role=""):
+    """Raise `DatasetError` if the data set has no image, or `prepare()` was not called; warn of images added later.
+
+    role: what the data set is in the call that asks, such as "val_dataset".
+    """
+    name = describe_dataset(dataset, role)
     added, prepared = len(dataset.image_info), len(dataset.image_ids)
     if added == 0 and prepared == 0:
         raise DatasetError(
@@ -204,7 +227,7 @@ def check_prepared(dataset):
             "Check the folder or annotation file that it reads."
         )
     if prepared == 0 or not hasattr(dataset, "num_classes"):
-        raise DatasetError(_prepare_first(dataset, "Training"))
+        raise DatasetError(_prepare_first(dataset, "Training", role))
     if added > prepared:
         warn_once(
             logger,
@@ -226,11 +249,11 @@ def _numbers_by_source_and_id(infos, numbers):
     return {f"{info['source']}.{info['id']}": number for info, number in zip(infos, numbers, strict=True)}
 
 
-def _prepare_first(dataset, place):
+def _prepare_first(dataset, place, role=""):
     return (
-        f"{type(dataset).__name__}: {place} needs a prepared data set, received one with {len(dataset.image_info)} "
-        f"images and {len(dataset.class_info) - 1} classes on which prepare() was not called. "
-        "Call dataset.prepare() after the last add_class and add_image."
+        f"{describe_dataset(dataset, role)}: {place} needs a prepared data set, received one with "
+        f"{len(dataset.image_info)} images and {len(dataset.class_info) - 1} classes on which prepare() was not "
+        "called. Call dataset.prepare() after the last add_class and add_image."
     )
 
 

@@ -10,9 +10,25 @@
 Neither Keras nor a backend is imported.
 """
 
+from mrcnn_plus.lint.anchor_fit import AnchorSuggestion, suggest_anchors
 from mrcnn_plus.lint.engine import check
 from mrcnn_plus.lint.facts import Run
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING, Finding, Report
+from mrcnn_plus.lint.image_size_choice import SizeSuggestion, suggest_image_size
 from mrcnn_plus.lint.registry import Rule, all_rules
 
-__all__ = ["ERROR", "INFO", "WARNING", "Finding", "Report", "Rule", "Run", "all_rules", "check"]
+__all__ = [
+    "ERROR",
+    "INFO",
+    "WARNING",
+    "AnchorSuggestion",
+    "Finding",
+    "Report",
+    "Rule",
+    "Run",
+    "SizeSuggestion",
+    "all_rules",
+    "check",
+    "suggest_anchors",
+    "suggest_image_size",
+]

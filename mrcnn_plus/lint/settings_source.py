@@ -21,27 +21,30 @@ def find_setting(config, setting: str) -> SettingPlace:
     """The place of a setting: the class of the program that gives it its value, or else the configuration's class."""
     if config is None:
         return SettingPlace(setting)
-    places = getattr(config, "_setting_places", {})  # of a program that was parsed, not imported
-    if setting in places:
-        return SettingPlace(f"{type(config).__name__}.{setting}", *places[setting])
     for cls in type(config).__mro__:
         if cls.__module__.startswith("mrcnn_plus."):
             break
-        file, lines = _assignments(cls)
-        if setting in lines:
-            return SettingPlace(f"{cls.__name__}.{setting}", file, lines[setting])
+        places = _places(cls)
+        if setting in places:
+            return SettingPlace(f"{cls.__name__}.{setting}", *places[setting])
     return SettingPlace(f"{type(config).__name__}.{setting}")
 
 
+def _places(cls) -> dict[str, tuple[str | None, int]]:
+    """`{setting: (file, line)}` of what a class assigns; who reads programs leaves it at the class."""
+    return vars(cls)["_setting_places"] if "_setting_places" in vars(cls) else _places_in_file(cls)
+
+
 @functools.lru_cache(maxsize=256)
-def _assignments(cls) -> tuple[str | None, dict[str, int]]:
-    """File of a class and `{setting: line}` of what its body, or its methods by `self.`, assign."""
+def _places_in_file(cls) -> dict[str, tuple[str | None, int]]:
+    """`{setting: (file, line)}` of what the body of a class, or its methods by `self.`, assign."""
     try:
         source, first = inspect.getsourcelines(cls)
         tree = ast.parse(textwrap.dedent("".join(source)))
     except (OSError, TypeError, SyntaxError):
-        return None, {}
-    return inspect.getsourcefile(cls), assigned_lines(tree.body[0], first - 1)
+        return {}
+    file = inspect.getsourcefile(cls)
+    return {name: (file, line) for name, line in assigned_lines(tree.body[0], first - 1).items()}
 
 
 def assigned_lines(class_node: ast.ClassDef, offset: int = 0) -> dict[str, int]:

@@ -1,0 +1,149 @@
+"""A data set and what was found in it as one HTML file, which opens offline and can be read on a phone."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from mrcnn_plus import __version__
+from mrcnn_plus.lint.findings import ERROR, INFO, WARNING, Finding, Report
+from mrcnn_plus.lint.output.overview import DataOverview, LeftOut
+from mrcnn_plus.lint.output.page_style import STYLE
+from mrcnn_plus.lint.output.text import display_path
+from mrcnn_plus.lint.registry import all_rules
+
+_HEADINGS = {ERROR: "Errors", WARNING: "Warnings", INFO: "Worth knowing"}
+_MOST_PLACES = 500
+_MOST_LEFT_OUT = 2000
+_MOST_CLASSES = 100
+
+
+def render_html(
+    report: Report, overviews: Sequence[DataOverview], left_out: Sequence[LeftOut], notes: Iterable[str] = ()
+) -> str:
+    """The page. notes: what the readers said, e.g. which attribute holds the class."""
+    title = f"Data set check: {overviews[0].path}" if overviews else "Data set check"
+    today = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="dim">mrcnn-plus {__version__}, {today}</p>',
+        _summary(report),
+        *(_overview(item) for item in overviews),
+        *(f"<p>{escape(note)}</p>" for note in notes),
+        *_findings(report),
+        _left_out(left_out),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _summary(report) -> str:
+    counts = ((ERROR, len(report.errors)), (WARNING, len(report.warnings)), (INFO, len(report.infos)))
+    parts = []
+    for severity, count in counts:
+        word = {ERROR: "error", WARNING: "warning", INFO: "info"}[severity] + ("" if count == 1 else "s")
+        shade = severity if count else "none"
+        parts.append(f'<a class="count {shade}" href="#{severity}"><b>{count}</b> {word}</a>')
+    return f'<p class="counts">{"".join(parts)}</p>'
+
+
+def _overview(item: DataOverview) -> str:
+    low, middle, high = item.objects_per_image
+    rows = [
+        ("Format", item.format),
+        ("Images", f"{item.images:,}"),
+        ("Objects", f"{item.objects:,}" + (f" and {item.crowds:,} crowd regions" if item.crowds else "")),
+        ("Objects per image", f"{low} to {high}, median {middle:g}"),
+    ]
+    if item.sizes:
+        frequent = ", ".join(f"{width} x {height} ({count:,})" for width, height, count in item.sizes)
+        rows.append(("Frequent sizes", frequent))
+    if item.smallest_size and item.smallest_size != item.largest_size:
+        small, large = ("{} x {}".format(*size) for size in (item.smallest_size, item.largest_size))
+        rows.append(("Sizes", f"from {small} to {large}"))
+    table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows)
+    heading = {"train": "Training data", "val": "Validation data"}.get(item.role, "The data")
+    return (
+        f'<section><h2>{heading}</h2><p class="path">{escape(item.path)}</p>'
+        f'<table class="facts">{table}</table>{_classes(item)}</section>'
+    )
+
+
+def _classes(item) -> str:
+    if not item.classes:
+        return ""
+    most = max(objects for _, objects, _ in item.classes) or 1
+    rows = []
+    for name, objects, images in item.classes[:_MOST_CLASSES]:
+        bar = f'<span class="bar" style="width:{100 * objects / most:.1f}%"></span>'
+        rows.append(
+            f"<tr><td>{escape(name)}</td><td class=number>{objects:,}</td><td class=number>{images:,}</td>"
+            f"<td class=bars>{bar}</td></tr>"
+        )
+    more = len(item.classes) - _MOST_CLASSES
+    note = f"<p class=dim>and {more} more classes</p>" if more > 0 else ""
+    head = "<tr><th>Class</th><th class=number>Objects</th><th class=number>Images</th><th></th></tr>"
+    return f'<table class="classes">{head}{"".join(rows)}</table>{note}'
+
+
+def _findings(report) -> list[str]:
+    parts = []
+    for severity, heading in _HEADINGS.items():
+        findings = [finding for finding in report if finding.severity == severity]
+        if findings:
+            cards = "\n".join(_card(finding) for finding in findings)
+            parts.append(f'<section id="{severity}"><h2>{heading}</h2>\n{cards}</section>')
+    if not parts:
+        parts.append("<section><h2>Findings</h2><p>Nothing found.</p></section>")
+    return parts
+
+
+def _card(finding: Finding) -> str:
+    rule = all_rules().get(finding.code)
+    place = f"{display_path(finding.file)}:{finding.line}" if finding.file and finding.line else ""
+    is_list = len(finding.places) > 1 and finding.where.startswith(finding.places[0])
+    where = "" if is_list else finding.where  # the places are listed below
+    parts = [
+        f'<article class="{finding.severity}"><h3><span class="code">{finding.code}</span> '
+        f"{escape(rule.name.replace('-', ' ')) if rule else ''}</h3>",
+        f'<p class="path">{escape(" ".join(part for part in (where, place) if part))}</p>' if where or place else "",
+        f"<p>{escape(finding.message)}</p>",
+        _places(finding.places),
+        f'<p class="fix"><b>Fix.</b> {escape(finding.fix)}</p>' if finding.fix else "",
+        f"<details><summary>Why it matters</summary><p>{escape(rule.why)}</p></details>" if rule else "",
+    ]
+    return "".join(parts) + "</article>"
+
+
+def _places(places: Sequence[str]) -> str:
+    if len(places) < 2:
+        return ""
+    shown = "".join(f"<li>{escape(place)}</li>" for place in places[:_MOST_PLACES])
+    more = len(places) - _MOST_PLACES
+    rest = f"<p class=dim>and {more:,} more</p>" if more > 0 else ""
+    is_open = " open" if len(places) <= 5 else ""
+    return f'<details{is_open}><summary>{len(places):,} places</summary><ul class="places">{shown}</ul>{rest}</details>'
+
+
+def _left_out(items: Iterable[LeftOut]) -> str:
+    items = list(items)
+    if not items:
+        return "<section><h2>Left out of training</h2><p>Nothing.</p></section>"
+    rows = "".join(
+        f'<tr><td class="code">{item.rule}</td><td>{escape(item.where)}</td><td>{escape(item.reason)}</td></tr>'
+        for item in items[:_MOST_LEFT_OUT]
+    )
+    more = len(items) - _MOST_LEFT_OUT
+    rest = f"<p class=dim>and {more:,} more; the JSON output lists all of them</p>" if more > 0 else ""
+    return (
+        f"<section><h2>Left out of training</h2><p>{len(items):,} annotations or images that the network would not see."
+        f'</p><div class="wide"><table class="plain">'
+        f"<tr><th>Rule</th><th>Where</th><th>Why</th></tr>{rows}</table></div>"
+        f"{rest}</section>"
+    )

@@ -1,0 +1,283 @@
+"""The tables of images and objects, and what is measured on pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mrcnn_plus.data import open_dataset
+from mrcnn_plus.data.dataset import Dataset
+from mrcnn_plus.data.ground_truth import load_checked_image
+from mrcnn_plus.errors import DatasetError
+from mrcnn_plus.lint.facts import Split
+from mrcnn_plus.lint.image_facts import draws_annotations, image_names, loads_by_path
+from mrcnn_plus.lint.pixel_facts import measure_image
+from tests.support.lint_data import Told, coco_content, noise, write_coco
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return open_dataset(write_coco(tmp_path, coco_content()))
+
+
+def split_of(dataset, **options):
+    return Split("train", dataset, **{"workers": 0, **options})
+
+
+class Files(Dataset):
+    def __init__(self, paths):
+        super().__init__()
+        self.add_class("files", 1, "thing")
+        for number, path in enumerate(paths):
+            self.add_image("files", number, path)
+        self.prepare()
+
+    def load_mask(self, image_id):
+        shape = self.load_image(image_id).shape[:2]
+        return np.ones((*shape, 1), bool), np.array([1])
+
+
+def test_sizes_come_from_headers_and_no_pixel_is_read(coco, monkeypatch):
+    monkeypatch.setattr(Split, "pixels", property(lambda _: pytest.fail("pixels were read")))
+    images = split_of(coco).images
+    assert images.sizes.tolist() == [[160, 200]] * 6
+    assert images.names == [f"{number:03}.png" for number in range(6)]
+    assert images.formats == ["PNG"] * 6
+    assert images.file_sizes.min() > 100
+
+
+def test_generated_images_have_the_size_that_they_are_loaded_with():
+    images = split_of(Told(5, size=(40, 60)), sample=3).images
+    known = ~np.isnan(images.sizes[:, 0])
+    assert known.tolist() == [True, False, True, False, True]
+    assert images.sizes[known].tolist() == [[40, 60]] * 3
+    assert images.errors == [None] * 5
+
+
+def test_a_registered_size_counts_where_nothing_else_is_known():
+    dataset = Told(4)
+    for info in dataset.image_info:
+        info.update(width=60, height=40)
+    assert split_of(dataset, sample=1).images.sizes.tolist() == [[40, 60]] * 4
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+    infos = [{"path": f"/data/{folder}/photo.jpg", "id": 0} for folder in ("a", "b")] + [
+        {"path": "/data/c/x.jpg", "id": 1}
+    ]
+    assert image_names(infos) == ["a/photo.jpg", "b/photo.jpg", "x.jpg"]
+    assert image_names([{"path": None, "id": "s7"}, {"path": "x.png", "id": 1}]) == ["image 0 (id 's7')", "x.png"]
+    mixed = [{"path": path, "id": 0} for path in ("/a/x.png", "b/x.png", "C:\\b\\x.png", "https://host/x.png")]
+    assert len(set(image_names(mixed))) == 4
+
+
+def test_a_photo_that_a_reader_turns_has_the_size_after_turning(tmp_path):
+    content = coco_content()
+    path = write_coco(tmp_path, content)
+    exif = Image.Exif()
+    exif[274] = 6
+    # Stored lying, annotated upright, as phones and browsers do it.
+    upright = Image.open(tmp_path / "003.png")
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "003.png", exif=exif)
+    images = split_of(open_dataset(path)).images
+    assert images.stored[3].tolist() == [200, 160]
+    assert images.sizes[3].tolist() == [160, 200]
+    assert images.orientation.tolist() == [1, 1, 1, 6, 1, 1]
+
+
+def test_a_missing_file_is_an_error_only_where_files_are_read(tmp_path):
+    Image.fromarray(noise((30, 30), 0)).save(tmp_path / "a.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    assert "b.png" in split_of(Files(paths)).images.errors[1]
+    own = Told(2)
+    for info, path in zip(own.image_info, ("x", "y"), strict=True):
+        info["path"] = path
+    assert split_of(own).images.errors == [None, None]
+
+
+def test_overridden_methods_are_recognised(coco):
+    assert loads_by_path(coco)
+    assert draws_annotations(coco)
+    assert not loads_by_path(Told())
+    coco.load_mask = lambda image_id: None
+    assert not draws_annotations(coco)
+
+
+def test_objects_of_annotations_and_of_masks_agree(coco):
+    split = split_of(coco)
+    by_outline = split.objects
+    del split.__dict__["objects"]
+    coco.load_mask = type(coco).load_mask.__get__(coco)  # overridden, so that masks are measured
+    by_mask = split.objects
+    assert (by_outline.from_masks, by_mask.from_masks) == (False, True)
+    assert by_outline.class_id.tolist() == by_mask.class_id.tolist()
+    assert by_outline.image.tolist() == by_mask.image.tolist()
+    assert np.abs(by_outline.boxes - by_mask.boxes).max() < 1.5
+    assert np.abs(by_outline.areas / by_mask.areas - 1).max() < 0.05
+    assert by_outline.places(3) == "001.png, annotations[3] (id 4)"
+    assert by_mask.places(3) == "001.png, instance 1"
+
+
+def test_a_sample_of_images_does_not_make_a_complete_table():
+    assert not split_of(Told(5), sample=3).objects.complete
+    assert split_of(Told(5), depth="pixels").objects.complete
+
+
+def test_of_a_data_set_that_cannot_be_read_nothing_is_known_and_nothing_raises():
+    split = split_of(Told(2, answers=[OSError("gone")] * 2))
+    assert split.objects is None
+    assert [item.measured for item in split.pixels] == [False, False]
+
+
+def test_mask_folders_are_measured_on_their_masks(tmp_path):
+    masks, _ = Told(1).rectangles(0)
+    for name in ("one", "two"):
+        for folder in ("images", "masks"):
+            (tmp_path / name / folder).mkdir(parents=True)
+        Image.fromarray(noise((40, 60), len(name))).save(tmp_path / name / "images" / f"{name}.png")
+        for number in range(2):
+            mask = Image.fromarray(masks[..., number].astype(np.uint8) * 255)
+            mask.save(tmp_path / name / "masks" / f"{number}.png")
+    table = split_of(open_dataset(tmp_path)).objects
+    assert table.complete
+    assert not np.isnan(table.boxes).any()
+    assert table.areas.tolist() == [float(masks[..., number].sum()) for number in (0, 1, 0, 1)]
+
+
+def told(masks, class_ids=None, **options):
+    masks = np.stack(masks, axis=-1)
+    ids = np.ones(masks.shape[-1], np.int32) if class_ids is None else class_ids
+    return measure_image(Told(1, answers=[(masks, ids)], size=masks.shape[:2], **options), 0)
+
+
+def disc(center_y, center_x, radius, size=(80, 100)):
+    ys, xs = np.ogrid[: size[0], : size[1]]
+    return (ys - center_y) ** 2 + (xs - center_x) ** 2 <= radius**2
+
+
+def test_masks_are_measured():
+    facts = told([disc(20, 20, 9), disc(20, 60, 5) | disc(60, 60, 8), np.zeros((80, 100), bool)])
+    assert facts.boxes.tolist() == [[11, 11, 30, 30], [15, 52, 69, 69], [0, 0, 0, 0]]
+    assert facts.areas.tolist() == [disc(20, 20, 9).sum(), disc(20, 60, 5).sum() + disc(60, 60, 8).sum(), 0]
+    assert facts.components.tolist() == [1, 2, 0]
+    assert facts.parts.tolist() == [1, 2, 0]
+
+
+def test_crumbs_are_no_parts():
+    mask = disc(30, 30, 20)
+    mask[5, 90] = mask[70, 90] = True
+    facts = told([mask])
+    assert (facts.components.tolist(), facts.parts.tolist(), facts.dust.tolist()) == ([3], [1], [2])
+
+
+def test_corners_inside_a_mask_are_counted():
+    assert told([~disc(40, 50, 20), disc(0, 0, 10)]).corners.tolist() == [4, 1]
+
+
+def test_instances_with_the_same_pixels_are_those_that_a_slow_comparison_finds():
+    rng = np.random.default_rng(0)
+    masks = [disc(*rng.integers(20, 60, 2), rng.integers(4, 18)) for _ in range(30)]
+    masks += [np.roll(mask, 1, axis=0) for mask in masks[::3]] + [masks[4], masks[7]]
+    slow = {
+        (i, j)
+        for i in range(len(masks))
+        for j in range(i + 1, len(masks))
+        if (masks[i] & masks[j]).sum() > 0.9 * (masks[i] | masks[j]).sum()
+    }
+    twins = told(masks).twins
+    assert {(i, j) for i, j, _ in twins} == slow
+    assert len(slow) > 2
+    for i, j, iou in twins:
+        assert iou == pytest.approx((masks[i] & masks[j]).sum() / (masks[i] | masks[j]).sum())
+
+
+def test_values_of_masks_are_counted():
+    mask = disc(20, 20, 9)
+    assert told([mask.astype(np.uint8) * 255]).mask_values == (0.0, 255.0)
+    soft = told([np.linspace(0, 1, 8000, dtype=np.float32).reshape(80, 100)])
+    assert (soft.num_mask_values, soft.mask_values) == (8000, None)
+    assert told([mask]).num_mask_values == 0
+
+
+def test_equal_images_have_equal_digests_and_others_do_not():
+    images = [noise((40, 60), 1), noise((40, 60), 1), noise((40, 60), 2), noise((60, 40), 1)]
+    digests = [measure_image(Told(4, images=images), number).digest for number in range(4)]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_the_line_of_the_user_s_program_is_named():
+    class Faulty(Told):
+        def load_mask(self, image_id):
+            return np.zeros([2, 2])[7]
+
+    ((code, message),) = measure_image(Faulty(1), 0).problems
+    assert code == "DAT040"
+    assert "IndexError" in message
+    assert "test_facts_of_data.py" in message
+
+
+def test_a_second_answer_is_compared():
+    class Counting(Told):
+        asked = 0
+
+        def load_mask(self, image_id):
+            self.asked += 1
+            masks, class_ids = self.rectangles(image_id)
+            return np.roll(masks, self.asked, axis=0), class_ids
+
+    assert measure_image(Counting(1), 0, repeat=True).changed == "load_mask"
+    assert measure_image(Told(1), 0, repeat=True).repeats is True
+    assert measure_image(Told(1), 0).repeats is None
+
+
+MASKS, IDS = Told(1).rectangles(0)
+REFUSED = {
+    "list": (list(np.moveaxis(MASKS, -1, 0)), IDS),
+    "None": None,
+    "one": (MASKS,),
+    "size": (MASKS[:-1], IDS),
+    "flat": (MASKS[..., 0], IDS[:1]),
+    "count": (MASKS, IDS[:1]),
+    "names": (MASKS, ["a", "b"]),
+    "nested": (MASKS, [IDS]),
+    "fractions": (MASKS, IDS + 0.5),
+    "beyond": (MASKS, IDS + 5),
+    "background": (MASKS, IDS * 0),
+    "large": (MASKS, IDS.astype(np.int64) + 2**40),
+    "NaN": (np.where(MASKS, np.nan, 0.0), IDS),
+    "text": ("masks", IDS),
+}
+
+
+@pytest.mark.parametrize("answer", REFUSED.values(), ids=REFUSED)
+def test_what_training_refuses_the_linter_finds_by_the_rule_that_the_error_names(answer):
+    dataset = Told(1, answers=[answer])
+    dataset.load_mask = lambda image_id: answer
+    with pytest.raises(DatasetError) as raised:
+        load_checked_image(dataset, 0)
+    ((code, message),) = measure_image(dataset, 0).problems
+    assert code == raised.value.rule
+    assert str(raised.value).endswith(message)
+
+
+@pytest.mark.parametrize("image", [np.zeros([4]), "text", np.full([4, 4, 3], np.nan)], ids=["flat", "text", "NaN"])
+def test_images_that_training_refuses_are_found_by_the_same_rule(image):
+    dataset = Told(1)
+    dataset.load_image = lambda image_id: image
+    with pytest.raises(DatasetError) as raised:
+        load_checked_image(dataset, 0)
+    assert measure_image(dataset, 0).problems[0][0] == raised.value.rule == "DAT030"
+
+
+def test_what_training_accepts_is_no_problem():
+    answers = [
+        (MASKS, IDS.tolist()),
+        (MASKS.astype(np.uint8) * 255, IDS.astype(float)),
+        (MASKS, -IDS),
+        (np.empty([0, 0, 0]), []),
+        [MASKS, IDS],
+    ]
+    for answer in answers:
+        dataset = Told(1, answers=[answer])
+        load_checked_image(dataset, 0)
+        assert measure_image(dataset, 0).problems == []
