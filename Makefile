@@ -17,7 +17,7 @@ TORCH_STAMP := $(TORCH_VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test test-slow test-torch lint format clean
+.PHONY: help demo test test-slow test-torch lint format docs clean
 
 help:
 	@echo "make demo        train on real images of cell nuclei, evaluate, draw (under 10 minutes on 2 cores)"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-slow   the slow tests"
 	@echo "make test-torch  the tests of the network on PyTorch, in an environment of its own"
 	@echo "make lint        ruff: rules and formatting;  make format  lets ruff mend them"
+	@echo "make docs        docs/lint_rules.md from the rules of the linter"
 	@echo "make clean       remove environments, caches and build output"
 
 demo: $(RUNTIME)
@@ -47,6 +48,9 @@ lint: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(RUNTIME)
+	$(BIN)/python -m mrcnn_plus lint --list-rules --format markdown --output docs/lint_rules.md
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache
