@@ -225,14 +225,14 @@ def _compare(facts, mask_before, mask_after, image_with, surroundings, *, faint)
     # Of several pieces those count that touch the mask; the others are copies, as a mirrored border makes them.
     _, pieces = cv2.connectedComponents(seen.astype(np.uint8))
     touching = np.isin(pieces, np.unique(pieces[around & seen])) & seen
-    facts.copies += bool(touching.any()) and visible - touching.sum() > 0.6 * area
+    facts.copies += bool(touching.any()) and visible - int(touching.sum()) > 0.6 * area
     # Both are needed: a blur spreads the square beyond its mask, a dropped patch leaves some of the mask without it.
     outside = np.mean(~around[touching]) if touching.any() else 1.0
     uncovered = np.mean(difference[mask_after] < faint)
     if min(outside, uncovered) > _MISFIT:
         facts.astray += 1
         facts.masks_stayed += np.array_equal(mask_after, mask_before)
-        facts.image_stayed += (seen & mask_before).sum() > 0.7 * visible
+        facts.image_stayed += int((seen & mask_before).sum()) > 0.7 * visible
 
 
 # ---- images with objects --------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mrcnn_plus.config_base import ConfigBase
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.lint import registry
 from mrcnn_plus.lint.facts import HEADERS_DEPTH, PIXELS_DEPTH, Facts, Run, Split
@@ -50,6 +51,7 @@ def check(
         raise ConfigError(
             f"lint.check: expected depth={HEADERS_DEPTH!r} or {PIXELS_DEPTH!r}, received depth={depth!r}."
         )
+    _check_is_config(config)
     options = {"depth": depth, "sample": sample, "workers": workers, "progress": progress}
     facts = Facts(
         config=config,
@@ -109,6 +111,19 @@ def _finding(rule: Rule, violation: Violation, facts: Facts) -> Finding:
         line=line,
         changes=dict(violation.changes),
     )
+
+
+def _check_is_config(config) -> None:
+    """Raise unless it is None, a `Config`, or what stands for one that was only parsed: other things have no settings."""
+    if isinstance(config, type):
+        raise ConfigError(
+            f"lint.check: expected an instance, received the class config={config.__name__}. Write {config.__name__}()."
+        )
+    if config is not None and not isinstance(config, ConfigBase):
+        raise ConfigError(
+            f"lint.check: expected an instance of a Config subclass or None, received config={config!r}. The data sets "
+            "come second and third: check(config, train, val)."
+        )
 
 
 def _missing(rule: Rule, facts: Facts) -> str:

@@ -49,7 +49,7 @@ def unknown_code_in_settings(facts):
 def ignored_codes(config) -> list[str]:
     """`LINT_IGNORE` as a list of codes; a single str is one code."""
     codes = getattr(config, "LINT_IGNORE", None) or ()
-    return [codes] if isinstance(codes, str) else [str(code) for code in codes]
+    return [str(code) for code in codes] if isinstance(codes, list | tuple | set) else [str(codes)]
 
 
 def configured_thresholds(config) -> dict[str, dict]:

@@ -1,4 +1,7 @@
-"""The calls of `train`: epochs, layers, mode, starting weights, sources, room for checkpoints."""
+"""The calls of `train`: epochs, layers, mode, starting weights, sources, room for checkpoints.
+
+TRN009 to TRN011 are kept for what is seen while a training runs.
+"""
 
 import difflib
 import math
