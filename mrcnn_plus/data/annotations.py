@@ -4,6 +4,7 @@ A reader (`mrcnn_plus.data.readers`) turns a file into an `AnnotatedDataset`: ea
 what the reader met on the way is a list of `Problem`. Nothing is left out of training without being listed there.
 """
 
+import functools
 import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -184,7 +185,7 @@ class AnnotatedDataset(Dataset):
         annotations = self._info(image_id)["annotations"]
         frame = self.photo_frame(image_id)
         masks = np.zeros((len(annotations), frame.height, frame.width), bool)
-        read_mask = _remember_last(read_mask_file)
+        read_mask = functools.lru_cache(maxsize=1)(read_mask_file)  # an id mask holds many instances
         drawn, left_out = [], []
         for annotation in annotations:
             try:
@@ -263,19 +264,6 @@ class AnnotatedDataset(Dataset):
             "%s: %s was left out: %s. Said once; all such instances are listed in dataset.problems.",
             *(self.source_path or type(self).__name__, place, reason),
         )
-
-
-def _remember_last(read):
-    """`read`, but a path that is asked for again at once is not read again: id masks hold many instances in a file."""
-    last = {}
-
-    def remembered(path):
-        if path not in last:
-            last.clear()
-            last[path] = read(path)
-        return last[path]
-
-    return remembered
 
 
 def _size_of_masks(annotations):

@@ -29,8 +29,7 @@ class SegmentationReader:
         """The `Annotation` of a record; without parts, or with some, where its polygons are damaged."""
         crowd = bool(record.get("iscrowd", 0))
         box = self._box(record, place)
-        area = record.get("area")
-        area = float(area) if isinstance(area, int | float) else None
+        area = self._area(record, place)
         segmentation = record.get("segmentation")
         if isinstance(segmentation, dict):
             annotation = Annotation(class_id, place, "rle", self._rle(segmentation, place), box, area, crowd)
@@ -41,6 +40,14 @@ class SegmentationReader:
         if not harmless:
             self.suspects.append(annotation)
         return annotation
+
+    def _area(self, record, place):
+        area = record.get("area")
+        try:
+            return None if area is None else float(area)
+        except (TypeError, ValueError, OverflowError):
+            self.problem("DAT025", place, "expected a number as area; it is ignored", area)
+            return None
 
     def _box(self, record, place):
         box = record.get("bbox")

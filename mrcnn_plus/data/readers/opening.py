@@ -54,7 +54,7 @@ def open_dataset(
         point_radius=_checked_size("point_radius", point_radius),
         line_width=_checked_size("line_width", line_width),
         mask_values=_checked_choice("mask_values", mask_values, (None, "instances", "classes")),
-        colors=colors,
+        colors=_checked_colors(colors),
     )
     _checked_choice("format", format, ("auto", *FORMATS))
     path = Path(path).expanduser()
@@ -79,6 +79,23 @@ def _checked_names(names):
     if names and names[0].lower() in ("bg", "background", "_background_"):
         names = names[1:]
     return names
+
+
+def _checked_colors(colors):
+    if colors is None:
+        return None
+    try:
+        return {name: color if isinstance(color, int) else _rgb(color) for name, color in colors.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise DatasetError(
+            "open_dataset: expected {class name: value or (red, green, blue)}, received "
+            f"colors={colors!r}. Example: colors={{'leaf': (255, 0, 0)}}."
+        ) from None
+
+
+def _rgb(color):
+    red, green, blue = (int(channel) for channel in color)
+    return red, green, blue
 
 
 def _checked_size(name, value):

@@ -4,6 +4,8 @@
 pixels, x to the right and y down, as annotation tools store them.
 """
 
+import itertools
+
 import numpy as np
 
 from mrcnn_plus.data.readers.rle import run_lengths, runs_box
@@ -16,6 +18,7 @@ LONGEST_OUTLINE = 4_000_000
 _CHUNK = 50_000
 
 
+@np.errstate(all="ignore")
 def outline_box(annotation):
     """The box around what an annotation draws, (x1, y1, x2, y2) in pixels, not clipped; None if it has no extent."""
     kind, geometry = annotation.kind, annotation.geometry
@@ -42,6 +45,7 @@ def outline_box(annotation):
     return (*(points.min(axis=0) - margin), *(points.max(axis=0) + margin))
 
 
+@np.errstate(all="ignore")
 def outline_area(annotation):
     """Pixels inside the outline, float, without drawing it; NaN if it has none. Parts that overlap count twice."""
     kind, geometry = annotation.kind, annotation.geometry
@@ -57,7 +61,7 @@ def outline_area(annotation):
     if kind == "rectangle":
         return float(geometry[2] * geometry[3])
     if kind == "circle":
-        return float(np.pi * geometry[2] ** 2)
+        return float(np.pi * geometry[2] * geometry[2])
     if kind == "ellipse":
         return float(np.pi * geometry[2] * geometry[3])
     if annotation.stroke is None or not len(geometry):
@@ -118,9 +122,7 @@ def why_undrawable(annotation):
             option = "line_width=3" if kind == "polyline" else "point_radius=5"
             return "DAT023", f"a {kind} has no area: state one, e.g. open_dataset(..., {option}), or draw polygons"
     else:
-        parts = [np.array([geometry[:2], geometry[2:4] if len(geometry) > 3 else (geometry[2], 0)], float)]
-        if np.isfinite(parts[0]).all() and (np.array(geometry[2:4]) <= 0).any():
-            return "DAT033", f"expected a {kind} of positive size, received {tuple(float(v) for v in geometry)}"
+        return _why_bad_shape(kind, np.array(geometry, float))
     return _why_bad_points(np.concatenate(parts), parts)
 
 
@@ -148,22 +150,19 @@ def _polygons(annotations, *, by_part=False):
     by_part: one entry for each part of a polygon, so that a row may occur several times.
     """
     for start in range(0, len(annotations), _CHUNK):
-        rows, lengths, parts = [], [], []
-        for row, annotation in enumerate(annotations[start : start + _CHUNK], start):
-            if annotation.kind != "polygon":
-                continue
-            geometry = annotation.geometry
-            if len(geometry) == 1 or by_part:
-                filled = [part for part in geometry if len(part)]
-                rows += [row] * len(filled)
-                lengths += map(len, filled)
-                parts += filled
-            elif any(map(len, geometry)):
-                rows.append(row)
-                lengths.append(sum(map(len, geometry)))
-                parts += geometry
-        if rows:
-            yield np.array(rows), np.cumsum([0, *lengths[:-1]]), np.concatenate(parts)
+        chunk = annotations[start : start + _CHUNK]
+        rows = np.array([row for row, annotation in enumerate(chunk, start) if annotation.kind == "polygon"], np.int64)
+        geometries = [annotation.geometry for annotation in chunk if annotation.kind == "polygon"]
+        parts = list(itertools.chain.from_iterable(geometries))
+        lengths = np.fromiter(map(len, parts), np.int64, len(parts))
+        owner = np.repeat(np.arange(len(rows)), np.fromiter(map(len, geometries), np.int64, len(rows)))
+        if by_part:
+            rows = rows[owner]
+        else:
+            lengths = np.bincount(owner, lengths, len(rows)).astype(np.int64)
+        rows, lengths = rows[lengths > 0], lengths[lengths > 0]
+        if len(rows):
+            yield rows, np.cumsum(lengths) - lengths, np.concatenate(parts)
 
 
 def _shoelaces(points, starts):
@@ -211,6 +210,18 @@ def _why_bad_rle(geometry):
             "DAT035",
             f"the runs hold {runs.sum()} pixels, size={[height, width]} [height, width] has {height * width}",
         )
+    return None
+
+
+def _why_bad_shape(kind, numbers):
+    """numbers: of a rectangle, circle or ellipse; the first two say where, one or two more how large."""
+    received = f"received {kind} {numbers.tolist()}"
+    if not np.isfinite(numbers).all():
+        return "DAT034", f"expected finite coordinates, {received}"
+    if np.abs(numbers).max() > LARGEST_COORDINATE:
+        return "DAT034", f"expected coordinates in pixels of the image, {received}"
+    if (numbers[2:4] <= 0).any():
+        return "DAT033", f"expected a {kind} of positive size, {received}"
     return None
 
 

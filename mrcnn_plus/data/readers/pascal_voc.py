@@ -5,6 +5,7 @@ object in the xml, or else of its pixels in SegmentationClass.
 """
 
 import logging
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,7 @@ class _VocReader:
         self.build = DatasetBuilder("pascal_voc", root, options)
         self.problem = self.build.problem
         self.by_object = (root / "SegmentationObject").is_dir()
-        self.names_by_value, self.names_by_color = _class_lists(root)
+        self.names_by_value, self.names_by_color = _class_lists(root, self.build.encoding_note)
 
     def read(self):
         folder = self.root / ("SegmentationObject" if self.by_object else "SegmentationClass")
@@ -259,17 +260,17 @@ def _box(element):
     return x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1
 
 
-def _class_lists(root):
+def _class_lists(root, note):
     """`({value: name}, {color: name})` of labelmap.txt (CVAT) and class_names.txt (labelme2voc)."""
     by_value, by_color = {}, {}
     if (root / "labelmap.txt").is_file():
-        for line in read_text(root / "labelmap.txt").splitlines():
+        for line in read_text(root / "labelmap.txt", note).splitlines():
             fields = line.split(":")
             channels = fields[1].split(",") if len(fields) > 1 and not line.startswith("#") else []
-            if len(channels) == 3 and all(channel.strip().isdigit() for channel in channels):
+            if len(channels) == 3 and all(re.fullmatch(r"\s*[0-9]{1,3}\s*", channel) for channel in channels):
                 by_color[color_number(channels)] = fields[0]
     elif (root / "class_names.txt").is_file():
-        lines = read_text(root / "class_names.txt").splitlines()
+        lines = read_text(root / "class_names.txt", note).splitlines()
         names = [line for line in lines if line.strip() not in ("", "__ignore__")]
         by_value = {value: name for value, name in enumerate(names) if value > 0}
     return by_value, by_color

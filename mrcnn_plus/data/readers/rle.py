@@ -26,7 +26,7 @@ def run_lengths(counts):
         return counts.astype(np.int64)
     try:
         runs = np.asarray(counts, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DatasetError(f"expected counts as a text or a list of numbers, received {_short(counts)}") from None
     if runs.ndim != 1 or not np.isfinite(runs).all() or (runs < 0).any() or (runs != np.floor(runs)).any():
         raise DatasetError(f"expected whole numbers from 0 as run lengths, received counts={_short(counts)}")
@@ -69,7 +69,7 @@ def runs_from_starts(pairs):
     """
     try:
         numbers = np.array(pairs.split() if isinstance(pairs, str) else pairs, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DatasetError(f"expected pairs of start and length, received {_short(pairs)}") from None
     if numbers.size % 2:
         raise DatasetError(f"expected pairs of start and length, received {numbers.size} numbers: {_short(pairs)}")

@@ -78,12 +78,12 @@ def _group(header, rows, build):
     combined = header[image_column].lower() == "imageid_classid"
     images = {}
     for line, cells in rows:
-        if len(cells) <= max(image_column, rle_column):
+        if len(cells) < len(header):
             message = f"expected {len(header)} cells, received {len(cells)}; the row is not used"
             build.problem("DAT024", f"line {line}", message, cells, skipped=True)
             continue
         name = cells[image_column].strip()
-        class_name = cells[class_column].strip() if class_column is not None and len(cells) > class_column else ""
+        class_name = cells[class_column].strip() if class_column is not None else ""
         if combined:
             name, _, class_name = name.rpartition("_")
         size = tuple(cells[column] if column is not None else None for column in size_columns)

@@ -123,6 +123,8 @@ def test_a_folder_of_no_known_layout_says_what_it_holds(tmp_path, names, words):
         ({"line_width": "3"}, "received line_width='3'"),
         ({"class_names": "leaf"}, "Write ['leaf']"),
         ({"class_names": ["leaf", "leaf"]}, "each class once"),
+        ({"colors": {"leaf": "red"}}, "expected {class name: value or (red, green, blue)}"),
+        ({"colors": [(1, 2, 3)]}, "expected {class name: value or (red, green, blue)}"),
     ],
 )
 def test_options_are_checked(folder, options, words):
