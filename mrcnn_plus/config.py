@@ -156,6 +156,12 @@ class Config(ConfigBase):
     POST_NMS_ROIS_TRAINING = 2000
     POST_NMS_ROIS_INFERENCE = 1000
 
+    # Least height and width of a proposal, in pixels of the molded image; smaller ones are left out before non-maximum
+    # suppression, in training and detection (not in Matterport, which keeps all). Where training sticks at the heads
+    # because most proposals are specks, 16 or 20 makes room for better ones. Objects below it are lost: stay well under
+    # the smallest. 0 keeps all.
+    RPN_MIN_SIZE = 0
+
     # False trains the heads on boxes that the program feeds in (`input_roi`) in place of proposals; for experiments.
     USE_RPN_ROIS = True
 
@@ -200,6 +206,18 @@ class Config(ConfigBase):
     # Train on images without any object too (not in Matterport, which leaves them out). They teach the network what
     # is background: set it where false detections on empty images are the trouble.
     USE_NEGATIVE_IMAGES = False
+
+    # Order of the training images (not in Matterport, which shuffles):
+    #   "shuffle"         every image once before any twice.
+    #   "class_balanced"  every class has the same number of turns; a turn shows an image that holds the class. Strong:
+    #                     the few images of a rare class come so often that they may be learnt by heart. Images without
+    #                     objects take turns as a class of their own with USE_NEGATIVE_IMAGES, else they do not come.
+    #   "repeat_factor"   images with a class that fewer than REPEAT_THRESHOLD of the images hold come more often, by
+    #                     the square root of what is lacking; mild. 0.001 is for thousands of classes (LVIS); with a
+    #                     handful of classes take 0.1 to 0.5.
+    # A sampler changes what is seen, CLASS_WEIGHTS what it counts; both together correct twice.
+    SAMPLER = "shuffle"
+    REPEAT_THRESHOLD = 0.001
 
     # Proposals per image that train the heads, and the share of them that overlap an object. The paper takes 512, but
     # rarely are there enough positive ones to hold the share; with few or small objects lower the count, not the
@@ -260,6 +278,57 @@ class Config(ConfigBase):
         "mrcnn_bbox_loss": 1.0,
         "mrcnn_mask_loss": 1.0,
     }
+
+    # ---- Losses (none of these in Matterport; the defaults are its behaviour) ---------------------------------------
+
+    # Weight of each class in the class loss, where one class has most of the instances and the others are not learnt:
+    #   None            all count the same.
+    #   "balanced"      1 / instances of the class. Beyond 20:1 a few rare instances move much: lower the learning rate.
+    #   "effective"     milder: instances beyond about 1 / (1 - CLASS_WEIGHTS_BETA) of a class add nothing new.
+    #   {"cell": 1.0, "spore": 5.0, "*": 1.0}   by name or class id; "*" stands for all that are not named, "BG" for the
+    #                   background, which has weight 1 otherwise.
+    # Scaled to a mean of 1 over the instances of the training data, so that LEARNING_RATE keeps its meaning; the
+    # table is logged and stored with the run as class_weights.csv.
+    CLASS_WEIGHTS = None
+    CLASS_WEIGHTS_BETA = 0.999
+
+    # Losses in which they count; "mrcnn_bbox_loss" can be added. In the mask loss they made trainings of others NaN.
+    CLASS_WEIGHTS_LOSSES = ("mrcnn_class_loss",)
+
+    # Factor of objects against background: of positive anchors in the RPN's class loss, of positive ROIs in the class
+    # loss. Where after some epochs nothing is detected any more, because background is nearly always right, 5.0 and
+    # 3.0 are known to help. More false detections are the price.
+    RPN_POSITIVE_WEIGHT = 1.0
+    ROI_POSITIVE_WEIGHT = 1.0
+
+    # "cross_entropy", or "focal", which takes interest away from what is right already: times (1 - p) ** FOCAL_GAMMA, p
+    # the probability of the right class. FOCAL_ALPHA weighs objects, 1 - FOCAL_ALPHA background; None leaves both at 1.
+    # The paper's 2.0 and 0.25 are for all anchors of an image, where background is thousands to one; anchors and ROIs
+    # are sampled here, so None or 0.5 fits better. Focal losses are about a tenth as large: raise them in LOSS_WEIGHTS,
+    # or divide them by "positives" below.
+    RPN_CLASS_LOSS = "cross_entropy"
+    CLASS_LOSS = "cross_entropy"
+    FOCAL_GAMMA = 2.0
+    FOCAL_ALPHA = None
+
+    # Hard examples: of the ROIs of each image only so many with the highest class and box loss train the class and box
+    # head; a number, or a share such as 0.25. For data with much easy background. It also picks out wrong annotations.
+    # None trains on all.
+    ROI_HARD_EXAMPLES = None
+
+    # What the sum of each loss is divided by, where fields differ; see network/losses.py. A loss that is not named has
+    # the first, which is Matterport's.
+    #   "rpn_class_loss"    "sampled" anchors, "positives"
+    #   "rpn_bbox_loss"     "positives" (their coordinates), "sampled" anchors (torchvision)
+    #   "mrcnn_class_loss"  "rows" of the sample with padding, "sampled" ROIs without padding, "positives"
+    #   "mrcnn_bbox_loss"   "positives" (their coordinates), "sampled" ROIs (torchvision)
+    # With few positive proposals most rows are padding, which is easy background and shrinks the class loss: try
+    # "sampled" there.
+    LOSS_NORMALIZATION = {}
+
+    # "fixed" takes LOSS_WEIGHTS; "uncertainty" learns further factors while training, so that no loss drowns the
+    # others: each comes to count about 1 / (2 x its size). They move with the learning rate and need hundreds of steps.
+    LOSS_BALANCING = "fixed"
 
     # ---- The linter -------------------------------------------------------------------------------------------------
 

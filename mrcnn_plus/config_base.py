@@ -12,13 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn_plus.constants import META_SIZE_WITHOUT_CLASSES
 from mrcnn_plus.errors import ConfigError
 
 logger = logging.getLogger(__name__)
-
-# Length of the image meta vector without its one flag per class: image id (1), original shape (3), molded shape (3),
-# window (4), scale (1).
-META_SIZE_WITHOUT_CLASSES = 12
 
 # Assigning one of these drops a rectangular IMAGE_SHAPE that was set by hand.
 _SIZE_SETTINGS = frozenset({"IMAGE_MIN_DIM", "IMAGE_MAX_DIM", "IMAGE_RESIZE_MODE"})
@@ -54,7 +51,7 @@ class ConfigBase:
         self = super().__new__(cls)
         for name in dir(cls):
             if not name.startswith("_") and _is_container(value := getattr(cls, name)):
-                vars(self)[name] = _copy_containers(value)
+                vars(self)[name] = copy_containers(value)
         return self
 
     def __init__(self):
@@ -148,14 +145,14 @@ class ConfigBase:
         if name not in vars(self):
             return False
         value = vars(self)[name]
-        return not (definer and _is_container(value) and _equal(value, getattr(definer, name)))
+        return not (definer and _is_container(value) and equal_values(value, getattr(definer, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """All settings (every upper-case name, the program's own and the derived ones too), sorted by name.
 
         Lists, dictionaries and arrays are copies: changing them changes no setting.
         """
-        return {name: _copy_containers(value) for name, value in self._public_values().items() if name.isupper()}
+        return {name: copy_containers(value) for name, value in self._public_values().items() if name.isupper()}
 
     def validate(self):
         """Run the rules of the linter that need no data; returns a `lint.Report`, raises nothing."""
@@ -179,12 +176,21 @@ class ConfigBase:
 
     def _public_values(self) -> dict[str, Any]:
         """Settings and other public attributes, without methods and nested classes."""
-        values = {name: getattr(self, name) for name in sorted(dir(self)) if not name.startswith("_")}
+        values = {name: self._value_or_none(name) for name in sorted(dir(self)) if not name.startswith("_")}
         return {
             name: value
             for name, value in values.items()
             if not callable(value) or (name.isupper() and not inspect.ismethod(value))
         }
+
+    def _value_or_none(self, name):
+        """The value; None for a derived one whose settings are not set yet (NUM_CLASSES = None)."""
+        try:
+            return getattr(self, name)
+        except TypeError:
+            if name in _DERIVED_FROM:
+                return None
+            raise
 
 
 def _unbind_functions(cls):
@@ -218,7 +224,7 @@ def _warn_if_different(cls, name, value):
         computed = vars(ConfigBase)[name].fget(cls)
     except TypeError:
         computed = "unknown until __init__ has run"
-    if not _equal(value, computed):
+    if not equal_values(value, computed):
         logger.warning(
             "%s: %s=%s in the class body is ignored, because it is computed (%s). Set %s instead.",
             cls.__qualname__,
@@ -243,19 +249,20 @@ def _is_container(value) -> bool:
     return isinstance(value, (list, dict, set, np.ndarray))
 
 
-def _copy_containers(value):
+def copy_containers(value):
     """Copy lists, dictionaries, sets and arrays at any depth; other objects, such as optimizers, stay the same."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if type(value) in (list, tuple, set):
-        return type(value)(_copy_containers(item) for item in value)
+        return type(value)(copy_containers(item) for item in value)
     if type(value) is dict:
-        return {key: _copy_containers(item) for key, item in value.items()}
+        return {key: copy_containers(item) for key, item in value.items()}
     return value
 
 
-def _equal(first, second) -> bool:
-    return bool(np.array_equal(first, second))
+def equal_values(first, second) -> bool:
+    """Whether two values of a setting mean the same; a list and a tuple or array of equal numbers do."""
+    return bool(first is second or np.array_equal(first, second))
 
 
 def _printable(value):

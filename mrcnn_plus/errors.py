@@ -9,7 +9,12 @@ class ConfigError(ValueError):
 
 
 class DatasetError(ValueError):
-    """An image, an annotation or a `Dataset` subclass is not what training or detection needs."""
+    """An image, an annotation or a `Dataset` subclass is not what training or detection needs.
+
+    rule: code of the lint rule that finds the same before training, or None.
+    """
+
+    rule: str | None = None
 
 
 class WeightsError(ValueError):

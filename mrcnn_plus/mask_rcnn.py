@@ -2,19 +2,24 @@
 
 import logging
 import numbers
-import threading
+import os
 
 import keras
 import numpy as np
 
-from mrcnn_plus.errors import ConfigError, DatasetError, WeightsError
+from mrcnn_plus.config_record import SettingsRecord
+from mrcnn_plus.config_values import anchor_cache, detection_resize_settings
+from mrcnn_plus.errors import ConfigError, WeightsError
 from mrcnn_plus.inference import inputs as detection_inputs
 from mrcnn_plus.inference import inspection
 from mrcnn_plus.inference import outputs as detection_outputs
+from mrcnn_plus.inference.model import DetectionModel, detection_model
+from mrcnn_plus.lint import Run
 from mrcnn_plus.network.assembly import Network
 from mrcnn_plus.training import fitting, stages
 from mrcnn_plus.training.config_checks import check_config
-from mrcnn_plus.training.model import DetectionModel, TrainingModel
+from mrcnn_plus.training.lint_before_training import check_before_training
+from mrcnn_plus.training.model import make_training_model
 from mrcnn_plus.verbose import log
 from mrcnn_plus.weights import checkpoints, pretrained
 
@@ -33,17 +38,19 @@ class MaskRCNN:
     """
 
     # Here, because subclasses may have an __init__ of their own that does not call this one.
-    _lock = threading.Lock()
-    _network = _detection_model = _anchors_by_shape = _initial_fingerprint = None
+    _anchors_of_settings = _initial_fingerprint = _linted = None
 
     def __init__(self, mode, config, model_dir):
-        if mode not in MODES:
-            raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
         if isinstance(config, type):
             raise ConfigError(
                 f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}()."
             )
-        check_config(config)
+        check_config(config, mode)
+        if not isinstance(model_dir, str | os.PathLike):
+            raise ConfigError(
+                f"model_dir: expected the folder for logs and checkpoints, received: model_dir={model_dir!r}. Give a "
+                "path such as 'logs'; the folder is made when training starts."
+            )
         self.mode = mode
         self.config = config
         self.model_dir = model_dir
@@ -54,32 +61,36 @@ class MaskRCNN:
     # ---- building ------------------------------------------------------------------------------------------------
 
     def build(self, mode, config):
-        """Make the Keras model of a mode. The other mode's model, made when it is needed, shares its layers."""
+        """Make a network with new weights and return its Keras model of that mode.
+
+        The model of the other mode, made when it is needed, has the same layers.
+        """
+        if mode not in MODES:
+            raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
         if config.SEED is not None:
             keras.utils.set_random_seed(config.SEED)
-        self._network = Network(config)
-        if mode == "inference":
-            return self._make_detection_model()
-        model = TrainingModel(*self._network.training_graph(), name="mask_rcnn")
-        model.loss_weights = dict(config.LOSS_WEIGHTS)
-        model.weight_decay = config.WEIGHT_DECAY
-        model.detection_twin = lambda: self.detection_model
-        return model
+        network = Network(config)
+        return make_training_model(network, config) if mode == "training" else detection_model(network, config)
 
     @property
     def detection_model(self):
-        """The Keras model that detects: `keras_model` in inference mode, else a second graph of the same layers."""
-        if self.mode == "inference":
-            return self.keras_model
-        with self._lock:
-            if self._detection_model is None:
-                self._detection_model = self._make_detection_model()
-            return self._detection_model
+        """The Keras model that detects: `keras_model` in inference mode, else a second graph of the same layers.
 
-    def _make_detection_model(self):
-        model = DetectionModel(*self._network.detection_graph(), name="mask_rcnn")
-        if self.config.JIT_COMPILE is not None:
-            model.jit_compile = self.config.JIT_COMPILE
+        If settings of detection (`DETECTION_MIN_CONFIDENCE`, ...) have changed since it was made, it is made anew for
+        them, and `keras_model` in inference mode with it. Raises ConfigError if settings of the layers have changed.
+        """
+        network = getattr(self.keras_model, "network", None)
+        if network is None and self.mode == "training":
+            raise ConfigError(
+                "detect: expected a keras_model made by MaskRCNN, received one that was set by the program, which has "
+                "no graph for detection. Build a MaskRCNN with mode='inference', and load the weights into it."
+            )
+        if network is None:
+            return self.keras_model
+        network.settings.require_unchanged(self.config, "detect")
+        model = detection_model(network, self.config)
+        if isinstance(self.keras_model, DetectionModel):
+            self.keras_model = model
         return model
 
     # ---- weights and log folder ----------------------------------------------------------------------------------
@@ -138,6 +149,8 @@ class MaskRCNN:
         augmentation=None,
         custom_callbacks=None,
         no_augmentation_sources=None,
+        *,
+        lint="error",
     ):
         """Train layers of the model.
 
@@ -149,6 +162,8 @@ class MaskRCNN:
             'all', or a regular expression of layer names.
         augmentation: an imgaug augmenter, or a function `(image, masks) -> (image, masks)`.
         custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
+        lint: what becomes of what the linter finds in settings, data, augmentation and this call. "error" stops for
+            errors and logs warnings, "warn" logs both, "off" leaves the linter out.
         """
         if self.mode != "training":
             raise ConfigError(
@@ -159,8 +174,13 @@ class MaskRCNN:
                 "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: "
                 "USE_RPN_ROIS=False. Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
             )
+        check_config(self.config)
         if not isinstance(epochs, numbers.Integral):
             raise ConfigError(f"train: expected epochs to be a whole number, received: epochs={epochs!r}.")
+        if epochs > self.epoch:  # else nothing is trained, and said so
+            call = {"learning_rate": learning_rate, "epochs": int(epochs), "layers": layers}
+            call |= {"augmentation": augmentation, "no_augmentation_sources": no_augmentation_sources}
+            self._lint(train_dataset, val_dataset, lint, call)
         self.set_trainable(layers)
         self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
         self.epoch = fitting.fit(
@@ -177,8 +197,36 @@ class MaskRCNN:
             no_augmentation_sources=no_augmentation_sources or (),
         )
 
+    def _lint(self, train_dataset, val_dataset, action, call):
+        """Check what a call of `train` was given; the same data are not looked at again by the next call."""
+        run = Run(**call, mode=self.mode, model=self, start_epoch=self.epoch, model_dir=str(self.model_dir))
+        run.pretrained = self._has_pretrained_weights()
+        checked = (id(train_dataset), id(val_dataset), self.keras_model)
+        check_before_training(
+            *(self.config, train_dataset, val_dataset),
+            run=run,
+            action=action,
+            call_alone=checked == self._linted,
+        )
+        self._linted = checked
+
+    def _has_pretrained_weights(self):
+        """Whether weights were loaded, or trained before; None for a backbone that may have loaded its own."""
+        if self.epoch or self._initial_fingerprint is None:
+            return True
+        if _fingerprint(self.keras_model) != self._initial_fingerprint:
+            return True
+        return None if callable(self.config.BACKBONE) else False
+
     def compile(self, learning_rate, momentum):
-        """Prepare the training step with a new optimizer; `train` calls it for every stage."""
+        """Prepare the training step with a new optimizer; `train` calls it for every stage.
+
+        Raises ConfigError if settings that the network was built from have changed since.
+        """
+        network = getattr(self.keras_model, "network", None)
+        if network is not None:
+            for settings in filter(None, (network.settings, network.training_settings)):
+                settings.require_unchanged(self.config, "train")
         fitting.compile_model(self.keras_model, self.config, learning_rate, momentum)
 
     def set_trainable(self, layer_regex, keras_model=None, indent=0, verbose=1):
@@ -208,12 +256,7 @@ class MaskRCNN:
         'scores' float32 `[N]`, 'masks' bool `[height, width, N]`.
         """
         self._check_trained(allow_untrained)
-        images = detection_inputs.as_list_of_images(images)
-        channels = int(self.config.IMAGE_SHAPE[2])
-        images = [
-            detection_inputs.as_color_image(image, channels, place=f"detect: image {index} of {len(images)}")
-            for index, image in enumerate(images)
-        ]
+        images = detection_inputs.as_images(images, self.config.IMAGE_CHANNEL_COUNT, place="detect")
         if verbose:
             log(f"Processing {len(images)} images")
             for image in images:
@@ -242,12 +285,7 @@ class MaskRCNN:
     def detect_molded(self, molded_images, image_metas, verbose=0):
         """As `detect`, for images `[B, H, W, channels]` that are molded already; results are in molded pixels."""
         self._check_trained(False)
-        if len(molded_images) != len(image_metas):
-            raise DatasetError(
-                f"detect_molded: expected as many image metas as images, received: {len(molded_images)} images, "
-                f"{len(image_metas)} image metas."
-            )
-        molded_images, image_metas = np.asarray(molded_images), np.asarray(image_metas)
+        molded_images, image_metas = self._as_molded(molded_images, image_metas, "detect_molded")
         outputs = self._predict(molded_images, image_metas, verbose)
         return [
             self._result(detections, masks, image.shape, image.shape, np.array([0, 0, *image.shape[:2]]))
@@ -256,14 +294,14 @@ class MaskRCNN:
 
     def mold_inputs(self, images):
         """Molded images `[B, H, W, channels]`, metas `[B, 12 + C]`, windows `[B, 4]`; all must mold to one size."""
-        config = self.config
-        resize = fitting.resize_settings(config)
-        if resize.mode == "crop":  # a random window is for training; here the whole image at the same scale
-            resize = resize._replace(mode="pad64")
-        molded, metas, windows = detection_inputs.mold_images(
-            images, resize=resize, mean_pixel=config.MEAN_PIXEL, num_classes=config.NUM_CLASSES
+        config, place = self.config, "mold_inputs"
+        molded = detection_inputs.mold_images(
+            detection_inputs.as_images(images, config.IMAGE_CHANNEL_COUNT, place=place),
+            resize=detection_resize_settings(config),
+            mean_pixel=config.MEAN_PIXEL,
+            num_classes=config.NUM_CLASSES,
         )
-        return np.stack(molded), np.stack(metas), np.stack(windows)
+        return detection_inputs.stack_molded(molded, place=place)
 
     def unmold_detections(self, detections, mrcnn_mask, original_image_shape, image_shape, window):
         """Boxes, class ids, scores and masks of one image in its own pixels; see `inference.outputs`."""
@@ -271,19 +309,13 @@ class MaskRCNN:
 
     def get_anchors(self, image_shape):
         """Anchors `[A, 4]`, normalized, for a molded image of this shape. `anchors` then holds them in pixels."""
-        if self._anchors_by_shape is None:
-            config = self.config
-            self._anchors_by_shape = detection_inputs.AnchorCache(
-                *(
-                    config.RPN_ANCHOR_SCALES,
-                    config.RPN_ANCHOR_RATIOS,
-                    config.BACKBONE_STRIDES,
-                    config.RPN_ANCHOR_STRIDE,
-                ),
-                feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
-            )
-        self.anchors = self._anchors_by_shape.pixels(image_shape)
-        return self._anchors_by_shape.normalized(image_shape)
+        settings, anchors = self._anchors_of_settings or (None, None)
+        if anchors is None or settings.changes(self.config):
+            settings = SettingsRecord(self.config)
+            anchors = anchor_cache(settings)
+            self._anchors_of_settings = settings, anchors  # at once, for other threads
+        self.anchors = anchors.pixels(image_shape)
+        return anchors.normalized(image_shape)
 
     def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
         """The outputs of the detection model as arrays. fill_up: to BATCH_SIZE, so that a graph made for it serves."""
@@ -303,6 +335,12 @@ class MaskRCNN:
     def _result(self, detections, masks, original_shape, molded_shape, window):
         rois, class_ids, scores, masks = self.unmold_detections(detections, masks, original_shape, molded_shape, window)
         return {"rois": rois, "class_ids": class_ids, "scores": scores, "masks": masks}
+
+    def _as_molded(self, molded_images, image_metas, place):
+        channels, num_classes = self.config.IMAGE_CHANNEL_COUNT, self.config.NUM_CLASSES
+        return detection_inputs.as_molded(
+            molded_images, image_metas, channels=channels, num_classes=num_classes, place=place
+        )
 
     def _check_trained(self, allow_untrained):
         if allow_untrained or self._initial_fingerprint is None:
@@ -334,7 +372,7 @@ class MaskRCNN:
         if image_metas is None:
             molded_images, image_metas, _ = self.mold_inputs(images)
         else:
-            molded_images = np.asarray(images)
+            molded_images, image_metas = self._as_molded(images, image_metas, "run_graph")
         anchors = self.get_anchors(molded_images.shape[1:])
         anchors = np.broadcast_to(anchors, (len(molded_images), *anchors.shape))
         values = inspection.run(

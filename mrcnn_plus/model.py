@@ -13,8 +13,8 @@ import keras
 from keras import ops
 
 from mrcnn_plus import utils
+from mrcnn_plus.config_values import feature_shapes
 from mrcnn_plus.data.numpy_targets import generate_random_rois
-from mrcnn_plus.geometry import anchors as _anchors
 from mrcnn_plus.geometry import molding
 from mrcnn_plus.geometry.molding import compose_image_meta, parse_image_meta
 from mrcnn_plus.mask_rcnn import MaskRCNN
@@ -108,9 +108,7 @@ class BatchNorm(normalization.BatchNorm):
 
 def compute_backbone_shapes(config, image_shape):
     """Sizes of the feature maps P2 .. P6 for an image_shape `(height, width, ...)`: int `[levels, (height, width)]`."""
-    if callable(config.BACKBONE) and config.COMPUTE_BACKBONE_SHAPE is not None:
-        return config.COMPUTE_BACKBONE_SHAPE(image_shape)
-    return _anchors.feature_shapes(image_shape, config.BACKBONE_STRIDES)
+    return feature_shapes(config, image_shape)
 
 
 def identity_block(input_tensor, kernel_size, filters, stage, block, use_bias=True, train_bn=True):
@@ -317,9 +315,7 @@ def rpn_bbox_loss_graph(config, target_bbox, rpn_match, rpn_bbox):
     `build_rpn_targets` gives it; rpn_match `[B, A, 1]`, rpn_bbox `[B, A, 4]`; config is not used.
     """
     labels = _rpn_labels(rpn_match)
-    row = ops.cumsum(_int(labels == 1), axis=1) - 1
-    targets = box_ops.gather_rows(_float(target_bbox), ops.clip(row, 0, target_bbox.shape[1] - 1))
-    return losses.rpn_bbox_loss(labels, targets, rpn_bbox)
+    return losses.rpn_bbox_loss(labels, box_ops.spread_rows(_float(target_bbox), labels == 1), rpn_bbox)
 
 
 def mrcnn_class_loss_graph(target_class_ids, pred_class_logits, active_class_ids):
@@ -363,14 +359,12 @@ def trim_zeros_graph(boxes, name="trim_zeros"):
 
     The number of rows depends on the values, so JAX and XLA cannot compile this; the network itself keeps padding.
     """
-    boxes = _float(boxes)
-    kept = box_ops.is_not_padding(boxes)
-    return ops.take(boxes, ops.nonzero(kept)[0], axis=0), kept
+    return box_ops.trim_padding(_float(boxes))
 
 
 def batch_pack_graph(x, counts, num_rows):
     """The first `counts[i]` rows of every `x[i]`, `i < num_rows`, one after the other."""
-    return ops.concatenate([x[row, : counts[row]] for row in range(num_rows)], axis=0)
+    return box_ops.pack_rows(x, counts, images=num_rows)
 
 
 def norm_boxes_graph(boxes, shape):

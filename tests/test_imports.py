@@ -13,16 +13,19 @@ PACKAGE = Path(mrcnn_plus.__file__).parent
 
 # From the inside out: a part may import parts of earlier rows only, and modules of its own.
 ORDER = [
-    {"errors", "verbose"},
+    {"errors", "constants", "verbose", "as_mrcnn"},
     {"config_base"},
-    {"config"},
+    {"config", "config_record"},
     {"geometry"},
+    {"config_values"},
     {"data", "network", "weights", "evaluation", "drawing"},
     {"inference", "lint"},
     {"training"},
     {"diagnosis", "export"},
     {"mask_rcnn"},
-    {"model", "utils", "visualize", "parallel_model", "cli"},
+    {"model", "utils", "visualize", "parallel_model"},
+    {"cli"},
+    {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 FACADES = {"model", "utils", "visualize", "parallel_model"}
@@ -33,6 +36,7 @@ READS_CONFIG = {"network.assembly", "mask_rcnn", "cli", "training", "lint", "dia
 # (importing module, imported module): why it is allowed against the order.
 EXCEPTIONS = {
     ("config_base", "lint"): "Config.validate() runs the rules, and loads them when it is called",
+    ("data.dataset", "lint"): "Dataset.check() runs the rules, and loads them when it is called",
     ("drawing.instances", "evaluation.matching"): "display_differences draws how detections match the ground truth",
 }
 
@@ -119,7 +123,7 @@ def test_nothing_but_a_facade_imports_a_facade():
 
 
 def test_config_is_read_in_the_outer_ring_only():
-    readers = {module for module, target in EDGES if target in {"config", "config_base"}} - {"config"}
+    readers = {module for module, target in EDGES if target in {"config", "config_base"}} - {"config", "config_record"}
     assert {module for module in readers if not {module, part_of(module)} & READS_CONFIG} == set()
 
 
@@ -130,7 +134,8 @@ def test_there_are_no_circles():
         assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
         if module not in done:
             for target in sorted(GRAPH[module]):
-                visit(target, (*trail, module))
+                if (module, target) not in EXCEPTIONS:
+                    visit(target, (*trail, module))
             done.add(module)
 
     for module in GRAPH:

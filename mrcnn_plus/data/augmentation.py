@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 
-from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.errors import ConfigError, DatasetError
 
 # Masks in one label map: imgaug's label maps are safe up to 16 bits.
 _MASKS_IN_A_LABEL_MAP = 15
@@ -24,19 +24,29 @@ def apply_augmentation(augmentation, image, masks, *, rng=None):
         random state. Functions have their own randomness.
 
     Returns `(image, masks)`: image of the same shape and dtype, masks bool `[H, W, N]`. Masks may have become empty.
-    Raises `ConfigError` that names the augmenter if it is of no known kind, fails, or changes the size.
+    Raises `ConfigError` that names the augmenter if it is of no known kind, fails, or changes the size, and
+    `DatasetError` if masks come back soft or with NaN.
     """
+    check_augmentation(augmentation)
     if _is_imgaug_augmenter(augmentation):
         new_image, new_masks = _apply_imgaug(augmentation, image, masks, rng)
-    elif callable(augmentation):
-        new_image, new_masks = _apply_function(augmentation, image, masks)
     else:
-        raise ConfigError(
-            "augmentation: expected an imgaug augmenter or a function (image, masks) -> (image, masks), received "
-            f"augmentation={augmentation!r} of type {type(augmentation).__name__}. Several augmenters go into one: "
-            "imgaug.augmenters.Sequential([...])."
-        )
+        new_image, new_masks = _apply_function(augmentation, image, masks)
     return _check_answer(augmentation, image, masks, np.asarray(new_image), np.asarray(new_masks))
+
+
+def check_augmentation(augmentation):
+    """Raise `ConfigError` for what is neither None nor of a known kind; called before the first image is loaded."""
+    if isinstance(augmentation, type):
+        name = augmentation.__name__
+        raise ConfigError(f"augmentation: expected an instance, received the class {name}. Write {name}(...).")
+    if augmentation is None or callable(augmentation) or _is_imgaug_augmenter(augmentation):
+        return
+    raise ConfigError(
+        "augmentation: expected an imgaug augmenter or a function (image, masks) -> (image, masks), received "
+        f"augmentation={augmentation!r} of type {type(augmentation).__name__}. Several augmenters go into one: "
+        "imgaug.augmenters.Sequential([...])."
+    )
 
 
 def flip_left_right_sometimes(image, masks):
@@ -155,7 +165,20 @@ def _check_answer(augmentation, image, masks, new_image, new_masks):
             f"dtype={new_image.dtype}, received values from {new_image.min()} to {new_image.max()}. Convert it back: "
             "MEAN_PIXEL belongs to the values that load_image returns."
         )
+    if new_masks.dtype != bool and not _has_two_values(new_masks):
+        raise DatasetError(
+            f"augmentation: expected {_name(augmentation)} to return masks of two values, inside and outside, received "
+            f"dtype={new_masks.dtype} with other values between, or NaN. Move masks by nearest neighbour (order=0), or "
+            "return masks > 0.5."
+        )
     return np.ascontiguousarray(new_image), np.ascontiguousarray(new_masks != 0)
+
+
+def _has_two_values(masks):
+    """Whether masks hold 0 and one other value, as 1 or 255; False for soft rims, NaN and what is no number."""
+    if masks.dtype.kind not in "uif":
+        return False
+    return masks.size == 0 or bool(np.all((masks == 0) | (masks == masks.max())))
 
 
 def _name(augmentation):

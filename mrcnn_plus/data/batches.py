@@ -15,19 +15,21 @@ build at once.
 """
 
 import logging
+import math
 
 import numpy as np
 
-from mrcnn_plus.data.dataset import check_prepared, describe_image
+from mrcnn_plus.constants import META_FIELDS, META_SIZE_WITHOUT_CLASSES, round_up
+from mrcnn_plus.data.augmentation import check_augmentation
+from mrcnn_plus.data.dataset import check_prepared, describe_dataset, describe_image
 from mrcnn_plus.data.ground_truth import load_checked_image, make_ground_truth
 from mrcnn_plus.data.sampling import ImageStream
 from mrcnn_plus.errors import ConfigError, DatasetError
-from mrcnn_plus.geometry.molding import META_FIELDS, mold_image
+from mrcnn_plus.geometry.molding import mold_image
 
 logger = logging.getLogger(__name__)
 
-# The pyramid halves height and width six times.
-_SIZE_STEP = 64
+_LARGEST_INDEX = 2**31 - 1
 _PASSES_SEARCHED = 8
 _IMAGES_NAMED = 20
 
@@ -38,7 +40,7 @@ class BatchBuilder:
     dataset: a prepared `Dataset`.
     batch_size: images in the batches of `build_step`.
     num_classes: NUM_CLASSES, with background; must be what the data set has.
-    resize: `ResizeSettings`. mean_pixel: MEAN_PIXEL. channels: IMAGE_CHANNEL_COUNT, what `load_image` must return.
+    resize: `ResizeSettings`. mean_pixel: MEAN_PIXEL. channels: IMAGE_CHANNEL_COUNT, see `fit_channels`.
     max_gt_instances: MAX_GT_INSTANCES; of more instances in an image so many are chosen at random.
     mini_mask_shape: MINI_MASK_SHAPE `(h, w)`, or None for masks of full size.
     augmentation: see `apply_augmentation`; not applied to images of the sources in no_augmentation_sources.
@@ -47,6 +49,7 @@ class BatchBuilder:
         whole set is walked.
     stream: an `ImageStream`, or another object with its methods, `seed` and `shuffle`; None makes one of all images
         from the arguments `seed` and `shuffle`.
+    role: what messages call the data set beside its class, such as "val_dataset".
 
     What happened to which image can be read from `images_without_instances` (a set of image ids),
     `instances_over_limit` and `instances_lost` (dicts, image id to number at its last visit: beyond max_gt_instances,
@@ -72,9 +75,12 @@ class BatchBuilder:
         seed=None,
         shuffle=True,
         stream=None,
+        role="",
     ):
-        check_prepared(dataset)
-        _check_settings(dataset, num_classes, mean_pixel, channels)
+        check_prepared(dataset, role)
+        _check_settings(describe_dataset(dataset, role), dataset, num_classes, mean_pixel, channels)
+        check_augmentation(augmentation)
+        self.name = describe_dataset(dataset, role)
         self.dataset = dataset
         self.batch_size = batch_size
         self.num_classes = num_classes
@@ -144,8 +150,7 @@ class BatchBuilder:
 
     def _load(self, image_id, rng):
         """The `GroundTruth` of an image, or None if it has no instance and such images are not wanted."""
-        loaded = load_checked_image(self.dataset, image_id)
-        self._check_channels(loaded.image, image_id)
+        loaded = load_checked_image(self.dataset, image_id, channels=self.channels)
         if not self.use_negative_images and not (loaded.class_ids > 0).any():
             self._note_negative(image_id)
             return None
@@ -193,7 +198,7 @@ class BatchBuilder:
             )
 
     def _explain_nothing_found(self):
-        name, negative = type(self.dataset).__name__, len(self.images_without_instances)
+        name, negative = self.name, len(self.images_without_instances)
         if negative >= len(self.stream):
             return (
                 f"{name}: none of its {len(self.stream)} images has an instance of a class, received only empty "
@@ -207,20 +212,18 @@ class BatchBuilder:
             "sizes (IMAGE_MIN_DIM, IMAGE_MAX_DIM) larger."
         )
 
-    def _check_channels(self, image, image_id):
-        if image.shape[2] != self.channels:
-            raise DatasetError(
-                f"{describe_image(self.dataset, image_id)}: expected load_image to return {self.channels} channels "
-                f"(IMAGE_CHANNEL_COUNT), received image.shape={image.shape}. Override load_image to return that many, "
-                f"or set IMAGE_CHANNEL_COUNT = {image.shape[2]} and a MEAN_PIXEL of that length."
-            )
-
     def _empty_batch(self, count, height, width):
         mask_shape = (height, width) if self.mini_mask_shape is None else tuple(self.mini_mask_shape)
         slots = self.max_gt_instances
+        if count * math.prod(mask_shape) * slots > _LARGEST_INDEX:
+            raise ConfigError(
+                f"USE_MINI_MASK: expected masks of at most {_LARGEST_INDEX:,} pixels in a batch, because the network "
+                f"addresses them by 32-bit numbers, received: {count} images x {height} x {width} pixels x "
+                f"MAX_GT_INSTANCES={slots}. Set USE_MINI_MASK = True, or lower MAX_GT_INSTANCES or IMAGES_PER_GPU."
+            )
         return {
             "input_image": np.empty((count, height, width, self.channels), np.float32),
-            "input_image_meta": np.zeros((count, META_FIELDS["active_class_ids"].start + self.num_classes), np.float32),
+            "input_image_meta": np.zeros((count, META_SIZE_WITHOUT_CLASSES + self.num_classes), np.float32),
             "input_gt_class_ids": np.zeros((count, slots), np.int32),
             "input_gt_boxes": np.zeros((count, slots, 4), np.float32),
             "input_gt_masks": np.zeros((count, *mask_shape, slots), bool),
@@ -249,16 +252,16 @@ def _level(noted):
 def _common_size(shapes):
     """Height and width that hold all images, in multiples of 64."""
     height, width = max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
-    return -(-height // _SIZE_STEP) * _SIZE_STEP, -(-width // _SIZE_STEP) * _SIZE_STEP
+    return round_up(height), round_up(width)
 
 
-def _check_settings(dataset, num_classes, mean_pixel, channels):
+def _check_settings(name, dataset, num_classes, mean_pixel, channels):
     """Raise `ConfigError` where settings and data set contradict each other before any image is read."""
     if dataset.num_classes != num_classes:
         names = [str(name) for name in dataset.class_names]
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise ConfigError(
-            f"NUM_CLASSES: expected the classes of {type(dataset).__name__} with background, {dataset.num_classes} "
+            f"NUM_CLASSES: expected the classes of {name} with background, {dataset.num_classes} "
             f"({shown}), received NUM_CLASSES={num_classes}. Set NUM_CLASSES = 1 + {dataset.num_classes - 1}; training "
             "and validation data sets must register the same classes in the same order."
         )

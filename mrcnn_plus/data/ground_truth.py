@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcnn_plus.data.augmentation import apply_augmentation
 from mrcnn_plus.data.dataset import check_prepared, describe_image
-from mrcnn_plus.data.instance_checks import check_class_ids, check_image, check_known_classes, check_masks
+from mrcnn_plus.data.instance_checks import check_answer, check_image, fit_channels
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 from mrcnn_plus.geometry.masks import minimize_mask, resize_mask
@@ -32,11 +32,11 @@ class GroundTruth(NamedTuple):
     masks: np.ndarray  # bool [H, W, N], or [h, w, N] cut to the boxes if mini masks were asked for
 
 
-def load_ground_truth(dataset, image_id, *, resize, mini_mask_shape=None, augmentation=None, rng=None):
+def load_ground_truth(dataset, image_id, *, resize, channels=None, mini_mask_shape=None, augmentation=None, rng=None):
     """Load, resize and augment an image with its instances (compat: load_image_gt, rules and order of steps).
 
     dataset: a prepared `Dataset`; image_id: one of its `image_ids`.
-    resize: `ResizeSettings` for the image; the masks follow it.
+    resize: `ResizeSettings` for the image; the masks follow it. channels: see `load_checked_image`.
     mini_mask_shape: `(h, w)` to cut masks to their boxes and shrink them (saves memory), or None for full size.
     augmentation: see `apply_augmentation`; None for none.
     rng: `numpy.random.Generator` for the window of the mode "crop" and for imgaug; None takes global random states.
@@ -44,7 +44,7 @@ def load_ground_truth(dataset, image_id, *, resize, mini_mask_shape=None, augmen
     Instances that have no pixel left after resizing, cropping and augmentation are dropped.
     Returns a `GroundTruth`. Raises `DatasetError` that names the image if its files, masks and class ids do not fit.
     """
-    loaded = load_checked_image(dataset, image_id)
+    loaded = load_checked_image(dataset, image_id, channels=channels)
     return make_ground_truth(
         *(dataset, image_id, loaded),
         resize=resize,
@@ -54,24 +54,30 @@ def load_ground_truth(dataset, image_id, *, resize, mini_mask_shape=None, augmen
     )
 
 
-def load_checked_image(dataset, image_id):
+def load_checked_image(dataset, image_id, *, channels=None):
     """Ask the data set for image and masks, and check that they fit each other. Returns a `LoadedImage`.
 
+    channels: IMAGE_CHANNEL_COUNT, which the image is brought to (see `fit_channels`); None takes any number.
     Raises `DatasetError` that names the image, what was expected and what came.
     """
     check_prepared(dataset)
     image_name = describe_image(dataset, image_id)
     image = check_image(dataset.load_image(image_id), image_name)
-    answer = dataset.load_mask(image_id)
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise DatasetError(
-            f"{image_name}: expected load_mask to return (masks, class_ids), received a {type(answer).__name__}. "
-            "Return both, masks first."
-        )
-    class_ids = check_class_ids(answer[1], image_name)
-    masks = check_masks(answer[0], class_ids, image.shape, image_name)
-    check_known_classes(class_ids, masks, dataset.num_classes, image_name)
+    if channels is not None:
+        image = _bring_to_channels(image, channels, image_name)
+    masks, class_ids = check_answer(dataset.load_mask(image_id), image.shape, dataset.num_classes, image_name)
     return LoadedImage(image, masks, class_ids)
+
+
+def _bring_to_channels(image, channels, image_name):
+    fitting = fit_channels(image, channels, image_name)
+    if fitting is None:
+        raise DatasetError(
+            f"{image_name}: expected load_image to return {channels} channels (IMAGE_CHANNEL_COUNT), received "
+            f"image.shape={image.shape}. Override load_image to return that many, or set IMAGE_CHANNEL_COUNT = "
+            f"{image.shape[2]} and a MEAN_PIXEL of that length."
+        )
+    return fitting
 
 
 def make_ground_truth(dataset, image_id, loaded, *, resize, mini_mask_shape=None, augmentation=None, rng=None):

@@ -38,11 +38,13 @@ def read_image(path):
 def _open(path):
     """The file, opened for reading, with at least one byte in it."""
     try:
-        if path.is_dir():
-            raise DatasetError(f"cannot read {str(path)!r}: it is a folder. Give the path of the image file in it.")
         stream = path.open("rb")
     except FileNotFoundError:
         raise DatasetError(f"cannot read {str(path)!r}: {_explain_missing(path)}") from None
+    except IsADirectoryError:
+        raise DatasetError(
+            f"cannot read {str(path)!r}: it is a folder. Give the path of the image file in it."
+        ) from None
     except (OSError, ValueError) as error:  # no permission, a broken disk, a null character in the name
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"cannot read {str(path)!r}: {reason}. Check the name and who may read it.") from error

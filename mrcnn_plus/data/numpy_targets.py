@@ -6,11 +6,10 @@ same rules, slower and easier to print. Random numbers come from `rng`, or from 
 
 import numpy as np
 
+from mrcnn_plus.constants import CROWD_IOU, ROI_POSITIVE_IOU, RPN_NEGATIVE_IOU, RPN_POSITIVE_IOU
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import box_refinement, compute_overlaps
 from mrcnn_plus.geometry.resizing import resize
-
-_CROWD_IOU = 0.001
 
 
 def build_rpn_targets(
@@ -35,7 +34,7 @@ def build_rpn_targets(
     crowd_boxes, object_boxes = gt_boxes[gt_class_ids < 0], gt_boxes[gt_class_ids > 0]
     rpn_match, best_object = _match_anchors(anchors, object_boxes)
     if len(crowd_boxes):
-        touches_crowd = compute_overlaps(anchors, crowd_boxes).max(axis=1) >= _CROWD_IOU
+        touches_crowd = compute_overlaps(anchors, crowd_boxes).max(axis=1) >= CROWD_IOU
         rpn_match[touches_crowd & (rpn_match == -1)] = 0
 
     _make_neutral(rpn_match, 1, keep=rpn_train_anchors_per_image // 2, rng=rng)
@@ -56,12 +55,12 @@ def _match_anchors(anchors, object_boxes):
     overlaps = compute_overlaps(anchors, object_boxes)
     best_object = overlaps.argmax(axis=1)
     best_iou = overlaps.max(axis=1)
-    rpn_match = np.where(best_iou < 0.3, -1, 0).astype(np.int32)
+    rpn_match = np.where(best_iou < RPN_NEGATIVE_IOU, -1, 0).astype(np.int32)
     # Every object gets its best anchors, all of them if several are equally good. An object that no anchor touches
     # gets none: its best IoU is 0, which most anchors share.
     best_of_object = overlaps.max(axis=0)
     rpn_match[((overlaps == best_of_object) & (best_of_object > 0)).any(axis=1)] = 1
-    rpn_match[best_iou >= 0.7] = 1
+    rpn_match[best_iou >= RPN_POSITIVE_IOU] = 1
     return rpn_match, best_object
 
 
@@ -111,22 +110,23 @@ def build_detection_targets(
     gt_class_ids, gt_boxes, gt_masks = gt_class_ids[objects], gt_boxes[objects], gt_masks[..., objects]
     # A column of zeros, so that an image without objects has only negative ROIs.
     overlaps = np.hstack([compute_overlaps(rpn_rois, gt_boxes), np.zeros([len(rpn_rois), 1])])
-    is_positive = overlaps.max(axis=1) >= 0.5
+    is_positive = overlaps.max(axis=1) >= ROI_POSITIVE_IOU
     kept = _sample_rois(is_positive, train_rois_per_image, int(train_rois_per_image * roi_positive_ratio), rng)
 
     rois = rpn_rois[kept]
-    best_object = overlaps[kept].argmax(axis=1)
+    positive_rows = np.flatnonzero(is_positive[kept])
+    best_object = overlaps[kept].argmax(axis=1)[positive_rows]
+    # One row for each ROI, zeros but for the positive ones and their class.
     class_ids = np.zeros([train_rois_per_image], np.int32)
     deltas = np.zeros([train_rois_per_image, num_classes, 4], np.float32)
     masks = np.zeros([train_rois_per_image, *mask_shape, num_classes], np.float32)
-    for row in np.flatnonzero(is_positive[kept]):
-        index = best_object[row]
-        class_id = class_ids[row] = gt_class_ids[index]
-        refinement = box_refinement(rois[row : row + 1], gt_boxes[index : index + 1])[0]
-        deltas[row, class_id] = refinement / np.asarray(bbox_std_dev)
-        masks[row, :, :, class_id] = _mask_in_roi(
-            gt_masks[..., index], gt_boxes[index], rois[row], mask_shape, mini_masks
-        )
+    if len(positive_rows):
+        classes = class_ids[positive_rows] = gt_class_ids[best_object]
+        refinement = box_refinement(rois[positive_rows], gt_boxes[best_object])
+        deltas[positive_rows, classes] = refinement / np.asarray(bbox_std_dev)
+        for row, class_id, index in zip(positive_rows, classes, best_object, strict=True):
+            mask = _mask_in_roi(gt_masks[..., index], gt_boxes[index], rois[row], mask_shape, mini_masks)
+            masks[row, :, :, class_id] = mask
     return rois, class_ids, deltas, masks
 
 

@@ -4,9 +4,15 @@ Every level of the feature pyramid has one scale; at every position of its featu
 Anchors are in pixels of the resized, padded image, `(y1, x1, y2, x2)`, and may reach beyond its border.
 """
 
+import functools
+
 import numpy as np
 
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.geometry.boxes import norm_boxes
+
+# Images of 1024 x 1024 have 262 thousand anchors, 12 MB in pixels and normalized.
+_SHAPES_KEPT = 16
 
 
 def feature_shapes(image_shape, strides):
@@ -77,6 +83,40 @@ def generate_pyramid_anchors(scales, ratios, feature_shapes, feature_strides, an
     )
 
 
+def _shapes_by_strides(strides):
+    """`feature_shapes` for given strides, as a function of the image shape alone."""
+    return lambda image_shape: feature_shapes(image_shape, strides)
+
+
+class AnchorCache:
+    """Anchors of whole images by shape; those of the shapes asked for last are kept.
+
+    scales, ratios, anchor_stride: as `RPN_ANCHOR_...`; strides: `BACKBONE_STRIDES`; feature_shapes: a function
+    `image_shape -> [levels, (h, w)]` for backbones of other geometry (`COMPUTE_BACKBONE_SHAPE`), or None.
+    """
+
+    def __init__(self, scales, ratios, strides, anchor_stride, *, feature_shapes=None):
+        shapes_of = feature_shapes or _shapes_by_strides(strides)
+
+        @functools.lru_cache(maxsize=_SHAPES_KEPT)
+        def pixels(image_shape):
+            return generate_pyramid_anchors(scales, ratios, shapes_of(image_shape), strides, anchor_stride)
+
+        @functools.lru_cache(maxsize=_SHAPES_KEPT)
+        def normalized(image_shape):
+            return norm_boxes(pixels(image_shape), image_shape[:2]).astype(np.float32)
+
+        self._pixels, self._normalized = pixels, normalized
+
+    def pixels(self, image_shape):
+        """`[A, (y1, x1, y2, x2)]` in pixels of an image `(height, width, ...)`."""
+        return self._pixels(_plain_shape(image_shape))
+
+    def normalized(self, image_shape):
+        """The same, normalized, float32."""
+        return self._normalized(_plain_shape(image_shape))
+
+
 def _require_positive(place, **values):
     """Raise `ConfigError` unless each value holds numbers, all above 0."""
     for name, value in values.items():
@@ -85,6 +125,10 @@ def _require_positive(place, **values):
                 f"{place}: expected {name} above 0, received {name}={_plain(value)}. "
                 "Check RPN_ANCHOR_SCALES, RPN_ANCHOR_RATIOS, RPN_ANCHOR_STRIDE and BACKBONE_STRIDES."
             )
+
+
+def _plain_shape(image_shape):
+    return tuple(int(size) for size in image_shape)
 
 
 def _plain(values):

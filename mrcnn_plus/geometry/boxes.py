@@ -6,6 +6,7 @@ In normalized coordinates 0 is the first and 1 the last pixel, so `(y2, x2)` bel
 
 import numpy as np
 
+from mrcnn_plus.constants import LARGEST_LOG_SCALE
 from mrcnn_plus.errors import DatasetError
 
 
@@ -138,7 +139,7 @@ def apply_box_deltas(boxes, deltas):
     size = boxes[:, 2:] - boxes[:, :2]
     center = boxes[:, :2] + 0.5 * size
     center = center + deltas[:, :2] * size
-    size = size * np.exp(deltas[:, 2:])
+    size = size * np.exp(np.minimum(deltas[:, 2:], LARGEST_LOG_SCALE))
     top_left = center - 0.5 * size
     return np.concatenate([top_left, top_left + size], axis=1)
 

@@ -1,6 +1,6 @@
 """Images and their description as the network takes them: mean-subtracted pixels and the image meta vector.
 
-The meta of one image is one row of numbers, in this order (positions in `META_FIELDS`):
+The meta of one image is one row of numbers, in this order (positions in `constants.META_FIELDS`):
 
 | field | numbers | meaning |
 |---|---|---|
@@ -14,16 +14,8 @@ The meta of one image is one row of numbers, in this order (positions in `META_F
 
 import numpy as np
 
+from mrcnn_plus.constants import META_FIELDS
 from mrcnn_plus.errors import ConfigError, DatasetError
-
-META_FIELDS = {
-    "image_id": slice(0, 1),
-    "original_image_shape": slice(1, 4),
-    "image_shape": slice(4, 7),
-    "window": slice(7, 11),
-    "scale": slice(11, 12),
-    "active_class_ids": slice(12, None),
-}
 
 
 def mold_image(image, mean_pixel):

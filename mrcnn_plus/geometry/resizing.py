@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mrcnn_plus.constants import SIZE_STEP, round_up
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.interpolation import resize_bilinear
 
 RESIZE_MODES = ("none", "square", "pad64", "crop")
 _SCALED_BY_MAXIMUM = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+_NO_PADDING = ((0, 0), (0, 0), (0, 0))
 _KEPT = (np.dtype(bool), np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -89,7 +91,7 @@ def resize_image(image, min_dim=None, max_dim=None, min_scale=None, mode="square
     min_scale: the image is enlarged at least by this factor, e.g. 2.
     mode: "none" returns the image as it is.
         "square" pads with zeros to `[max_dim, max_dim]`.
-        "pad64" pads height and width with zeros to multiples of 64, which the five halvings of the pyramid need.
+        "pad64" pads height and width with zeros to multiples of 64, because the pyramid halves them six times.
         "crop" takes a random window of `[min_dim, min_dim]`; for training only.
     rng: random numbers for "crop": a `numpy.random.Generator` or `RandomState`; None takes Python's `random`.
 
@@ -103,33 +105,16 @@ def resize_image(image, min_dim=None, max_dim=None, min_scale=None, mode="square
     image = np.asarray(image)
     _check_image(image)
     settings = _checked(ResizeSettings(min_dim, max_dim, min_scale, mode))
-    height, width = image.shape[:2]
-    no_padding = [(0, 0), (0, 0), (0, 0)]
     if mode == "none":
-        return image, (0, 0, height, width), 1, no_padding, None
-
-    scale = _choose_scale(height, width, settings)
-    pixels = image
-    if scale != 1:
-        height, width = scaled_length(height, scale), scaled_length(width, scale)
-        # compat: resize_image. Storing into an integer image cuts the fraction off, it does not round.
-        exact = np.issubdtype(image.dtype, np.integer)
-        pixels = resize_bilinear(image, (height, width), exact_near_integers=exact).astype(image.dtype)
-
+        return image, (0, 0, *image.shape[:2]), 1, list(_NO_PADDING), None
+    scale = _choose_scale(*image.shape[:2], settings)
+    scaled = image if scale == 1 else _scale_pixels(image, scale)
     if mode == "crop":
-        side = settings.min_dim
-        y, x = _random_offset(height - side, rng), _random_offset(width - side, rng)
-        return pixels[y : y + side, x : x + side].copy(), (0, 0, side, side), scale, no_padding, (y, x, side, side)
-
-    if mode == "square":
-        target = (settings.max_dim, settings.max_dim)
-    else:
-        target = (_next_multiple_of_64(height), _next_multiple_of_64(width))
-    top, left = (target[0] - height) // 2, (target[1] - width) // 2
-    window = (top, left, top + height, left + width)
-    padding = [(top, target[0] - height - top), (left, target[1] - width - left), (0, 0)]
-    padded = np.zeros(target + image.shape[2:], image.dtype)
-    padded[top : top + height, left : left + width] = pixels
+        window, crop = _crop_at_random(scaled, settings.min_dim, rng)
+        return window, (0, 0, *window.shape[:2]), scale, list(_NO_PADDING), crop
+    square = settings.max_dim, settings.max_dim
+    target = square if mode == "square" else (round_up(scaled.shape[0]), round_up(scaled.shape[1]))
+    padded, window, padding = _pad_around(scaled, target)
     return padded, window, scale, padding, None
 
 
@@ -151,8 +136,28 @@ def _choose_scale(height, width, settings):
     return scale
 
 
-def _next_multiple_of_64(length):
-    return -(-length // 64) * 64
+def _scale_pixels(image, scale):
+    """The image with both sides times `scale`, of the same dtype."""
+    size = scaled_length(image.shape[0], scale), scaled_length(image.shape[1], scale)
+    # compat: resize_image. Storing into an integer image cuts the fraction off, it does not round.
+    exact = np.issubdtype(image.dtype, np.integer)
+    return resize_bilinear(image, size, exact_near_integers=exact).astype(image.dtype)
+
+
+def _crop_at_random(image, side, rng):
+    """A random window of `[side, side]`, copied, and where it is: `(y, x, height, width)`."""
+    y, x = (_random_offset(length - side, rng) for length in image.shape[:2])
+    return image[y : y + side, x : x + side].copy(), (y, x, side, side)
+
+
+def _pad_around(image, target):
+    """The image in the middle of zeros of the size `target`, its window there, and the padding."""
+    height, width = image.shape[:2]
+    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    padding = [(top, target[0] - height - top), (left, target[1] - width - left), (0, 0)]
+    padded = np.zeros(target + image.shape[2:], image.dtype)
+    padded[top : top + height, left : left + width] = image
+    return padded, (top, left, top + height, left + width), padding
 
 
 def _random_offset(largest, rng):
@@ -190,10 +195,10 @@ def _checked(settings):
             f"resize_image: mode 'square' expected the side of the square in pixels, received IMAGE_MAX_DIM={max_dim}. "
             "Set IMAGE_MAX_DIM (argument max_dim), for example to 1024, or use the mode 'pad64'."
         )
-    if mode == "pad64" and min_dim and min_dim % 64 != 0:
+    if mode == "pad64" and min_dim and min_dim % SIZE_STEP != 0:
         raise ConfigError(
             f"resize_image: mode 'pad64' expected a multiple of 64 pixels, received IMAGE_MIN_DIM={min_dim}. "
-            f"Set IMAGE_MIN_DIM (argument min_dim) to {_next_multiple_of_64(min_dim)}."
+            f"Set IMAGE_MIN_DIM (argument min_dim) to {round_up(min_dim)}."
         )
     if mode == "crop" and not min_dim:
         raise ConfigError(

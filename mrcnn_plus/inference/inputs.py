@@ -1,58 +1,118 @@
-"""Images to what the network takes: molded images, image metas, windows, anchors."""
+"""Images to what the network takes: molded images, image metas, windows."""
 
 import logging
 
 import numpy as np
 
+from mrcnn_plus.constants import META_SIZE_WITHOUT_CLASSES, SIZE_STEP, round_up
+from mrcnn_plus.data.instance_checks import fit_channels
+from mrcnn_plus.data.notices import warn_once
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.geometry import anchors as anchor_geometry
 from mrcnn_plus.geometry import molding, resizing
 
 logger = logging.getLogger(__name__)
 
-SIZE_STEP = 64  # the pyramid halves an image six times
+
+def as_images(images, channels, *, place):
+    """The images of a call as a list of arrays `[H, W, channels]`, each by the rules of `as_color_image`."""
+    images = as_list_of_images(images, place=place)
+    return [
+        as_color_image(image, channels, place=f"{place}: image {index} of {len(images)}")
+        for index, image in enumerate(images)
+    ]
+
+
+def as_list_of_images(images, *, place="detect"):
+    """The images of a call as a list; a single image, a path or None is an error that says what to write."""
+    if isinstance(images, (str, bytes, dict)) or not hasattr(images, "__iter__") or getattr(images, "ndim", 4) < 4:
+        received = f"one array of shape {images.shape}" if hasattr(images, "shape") else repr(images)
+        raise DatasetError(
+            f"{place}: expected a list of images, arrays [height, width, channels], received: {received}. Write "
+            f"{place}([image]), with the image read by skimage.io.imread(path) or dataset.load_image(image_id)."
+        )
+    return list(images)
 
 
 def as_color_image(image, channels, *, place):
     """The image as `[H, W, channels]`; grey ones are repeated and alpha is dropped where RGB is expected."""
     image = np.asarray(image)
-    _check_pixels(image, place)
+    _check_numbers(image, place)
+    _warn_of_range(image, place)
     if image.ndim == 2:
         image = image[..., None]
-    if image.ndim == 3 and channels == 3 and image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    if image.ndim == 3 and channels == 3 and image.shape[2] == 4:
-        return image[..., :3]
-    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+    fitting = fit_channels(image, channels, place) if image.ndim == 3 and image.size else None
+    if fitting is None:
         raise DatasetError(
             f"{place}: expected an array [height, width, {channels}], received: shape={image.shape}, "
             f"dtype={image.dtype}. Give images one by one in a list, with the channels last (IMAGE_CHANNEL_COUNT)."
         )
-    return image
+    return fitting
 
 
-def as_list_of_images(images):
-    """The images of a call of `detect`; a single image, a path or None is an error that says what to write."""
-    if isinstance(images, (str, bytes)) or not hasattr(images, "__iter__") or getattr(images, "ndim", 4) < 4:
-        received = f"one array of shape {images.shape}" if hasattr(images, "shape") else repr(images)
-        raise DatasetError(
-            f"detect: expected a list of images, arrays [height, width, channels], received: {received}. Write "
-            "detect([image]), with the image read by skimage.io.imread(path) or dataset.load_image(image_id)."
-        )
-    return list(images)
+def _check_numbers(array, place):
+    """Raise DatasetError unless the array holds numbers, all finite."""
+    if array.dtype.kind not in "uif":
+        raise DatasetError(f"{place}: expected numbers (uint8), received: dtype={array.dtype}. Convert it first.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DatasetError(f"{place}: expected finite numbers, received: NaN or infinite values. Repair the image.")
 
 
-def _check_pixels(image, place):
-    """Numbers, all finite. Ranges other than 0 to 255 are only warned of: MEAN_PIXEL may have been chosen for them."""
-    if image.dtype.kind not in "uif":
-        raise DatasetError(f"{place}: expected numbers (uint8), received: dtype={image.dtype}. Convert it first.")
+def _warn_of_range(image, place):
+    """Ranges other than 0 to 255 are only warned of: MEAN_PIXEL may have been chosen for them."""
     if image.size == 0 or image.dtype == np.uint8:
         return
-    low, high = float(image.min()), float(image.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise DatasetError(f"{place}: expected finite numbers, received: values {low} to {high}. Repair the image.")
+    high = float(image.max())
     if high > 255 or (image.dtype.kind == "f" and 0 < high <= 1):
-        logger.warning("%s: values up to %g; the default MEAN_PIXEL is made for grey levels of 0 to 255.", place, high)
+        warn_once(
+            logger,
+            ("range of an image", high > 255),
+            "%s: values up to %g; the default MEAN_PIXEL is made for grey levels of 0 to 255. Said for the first such "
+            "image only.",
+            *(place, high),
+        )
+
+
+def as_molded(images, metas, *, channels, num_classes, place):
+    """Molded images `[B, H, W, channels]` and their metas `[B, 12 + C]` as arrays; DatasetError for anything else."""
+    images, metas = _as_stack(images, place), _as_stack(metas, place)
+    right = images.ndim == 4 and images.shape[3] == channels and images.size
+    if not right or images.shape[1:3] != tuple(round_up(side) for side in images.shape[1:3]):
+        raise DatasetError(
+            f"{place}: expected molded images [images, height, width, {channels}] with sides that are multiples of "
+            f"{SIZE_STEP}, received: shape={images.shape}, dtype={images.dtype}. mold_inputs([image, ...]) makes them, "
+            "and the image metas; detect([image, ...]) takes images as they are."
+        )
+    if len(images) != len(metas):
+        raise DatasetError(
+            f"{place}: expected as many image metas as images, received: {len(images)} images, {len(metas)} image "
+            "metas. mold_inputs([image, ...]) makes both."
+        )
+    if metas.shape != (len(images), META_SIZE_WITHOUT_CLASSES + num_classes):
+        raise DatasetError(
+            f"{place}: expected image metas [images, {META_SIZE_WITHOUT_CLASSES} + NUM_CLASSES={num_classes}], "
+            f"received: shape={metas.shape}. compose_image_meta makes one, with a flag for each class."
+        )
+    _check_numbers(images, place)
+    _check_numbers(metas, place)
+    return images, metas
+
+
+def _as_stack(arrays, place):
+    try:
+        return np.asarray(arrays)
+    except ValueError as error:  # arrays of different shapes
+        raise DatasetError(f"{place}: expected arrays of one shape, received: {error}. Mold them alike.") from error
+
+
+def stack_molded(molded, *, place):
+    """The lists of `mold_images` as arrays; DatasetError if there is none, or they molded to different sizes."""
+    sizes = sorted({image.shape[:2] for image in molded[0]})
+    if len(sizes) != 1:
+        raise DatasetError(
+            f"{place}: expected one or more images that mold to one size, received: {len(molded[0])} that mold to "
+            f"{sizes}. Mold them one by one, or call detect, which takes any number of images of any sizes."
+        )
+    return tuple(np.stack(part) for part in molded)
 
 
 def mold_images(images, *, resize, mean_pixel, num_classes):
@@ -77,38 +137,5 @@ def mold_images(images, *, resize, mean_pixel, num_classes):
 
 def pad_to_step(image):
     """Zeros at the bottom and right until both sides are multiples of 64 (only mode 'none' can need it)."""
-    missing = [-size % SIZE_STEP for size in image.shape[:2]]
+    missing = [round_up(size) - size for size in image.shape[:2]]
     return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else image
-
-
-class AnchorCache:
-    """Anchors of images by shape, made once each.
-
-    scales, ratios, anchor_stride: as `RPN_ANCHOR_...`; strides: `BACKBONE_STRIDES`; feature_shapes: a function
-    `image_shape -> [levels, (h, w)]` for backbones of other geometry (`COMPUTE_BACKBONE_SHAPE`), or None.
-    """
-
-    def __init__(self, scales, ratios, strides, anchor_stride, *, feature_shapes=None):
-        self._settings = scales, ratios
-        self._strides = strides
-        self._anchor_stride = anchor_stride
-        self._feature_shapes = feature_shapes or (lambda shape: anchor_geometry.feature_shapes(shape, strides))
-        self._pixels, self._normalized = {}, {}
-
-    def pixels(self, image_shape):
-        """`[A, (y1, x1, y2, x2)]` in pixels of an image `(height, width, ...)`."""
-        key = tuple(int(size) for size in image_shape[:2])
-        if key not in self._pixels:
-            self._pixels[key] = anchor_geometry.generate_pyramid_anchors(
-                *self._settings, self._feature_shapes(tuple(image_shape)), self._strides, self._anchor_stride
-            )
-        return self._pixels[key]
-
-    def normalized(self, image_shape):
-        """The same, normalized, float32."""
-        key = tuple(int(size) for size in image_shape[:2])
-        if key not in self._normalized:
-            from mrcnn_plus.geometry.boxes import norm_boxes
-
-            self._normalized[key] = norm_boxes(self.pixels(image_shape), key).astype(np.float32)
-        return self._normalized[key]

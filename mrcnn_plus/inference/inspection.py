@@ -45,4 +45,5 @@ def run(model, outputs, inputs):
         )
     graph = keras.Model(model.inputs, [tensor for _, tensor in outputs])
     values = graph.predict_on_batch(inputs)
+    values = values if isinstance(values, list | tuple) else [values]  # Keras unwraps a single output
     return OrderedDict((name, np.asarray(value)) for (name, _), value in zip(outputs, values, strict=True))

@@ -114,7 +114,7 @@ def _finding(rule: Rule, violation: Violation, facts: Facts) -> Finding:
 
 
 def _check_is_config(config) -> None:
-    """Raise unless it is None, a `Config`, or what stands for one that was only parsed: other things have no settings."""
+    """Raise unless it is None or an instance of `Config`; nothing else has settings to check."""
     if isinstance(config, type):
         raise ConfigError(
             f"lint.check: expected an instance, received the class config={config.__name__}. Write {config.__name__}()."

@@ -26,6 +26,7 @@ _MARGIN = 0.2
 _SAMPLES = 48  # pixels along the longer side of what is looked at
 _LEAST_VISIBLE = 0.5
 _BLOCK = 8
+_LARGEST_PIECE = 1024  # pixels along each side from which the structure of a picture is judged
 _NOISE = 4.0  # variance that every pixel has, so that pictures without noise do not count without limit
 
 
@@ -50,7 +51,7 @@ def measure_fit(image, masks, boxes, areas) -> np.ndarray:
 
 def structure(image) -> float:
     """How much more blocks of 8 x 8 pixels differ than those of white noise would: 1 for noise, over 3 for pictures."""
-    height, width = (side // _BLOCK * _BLOCK for side in image.shape[:2])
+    height, width = (min(side, _LARGEST_PIECE) // _BLOCK * _BLOCK for side in image.shape[:2])
     if not height or not width:
         return 0.0
     pixels = np.asarray(image[:height, :width], np.float32)

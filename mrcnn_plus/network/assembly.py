@@ -1,6 +1,6 @@
 """Puts the network together from a `Config`: one set of layers, a graph for detection and a graph for training.
 
-The only module of `network` that reads a `Config`.
+The only module of `network` that reads a `Config`, by way of a `SettingsRecord` that remembers what was read.
 """
 
 import contextlib
@@ -8,6 +8,9 @@ import contextlib
 import keras
 from keras import layers
 
+from mrcnn_plus.config_record import SettingsRecord
+from mrcnn_plus.config_values import mini_mask_shape
+from mrcnn_plus.constants import META_SIZE_WITHOUT_CLASSES
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network import box_ops, image_meta
 from mrcnn_plus.network.anchors import PyramidAnchors
@@ -25,14 +28,22 @@ class Network:
     """All layers of Mask R-CNN, and the two graphs through them. Weights are shared: train one, detect with the other.
 
     `detection_graph()` and `training_graph()` each return `(inputs, outputs)` for a `keras.Model`.
+
+    settings, training_settings: a `SettingsRecord` of what the layers were built from, and one of the training graph
+    (None without one). What only a detection graph reads may change: it is made anew for other values.
+    detection_model: the Keras model of the last detection graph, kept by `inference.model`.
     """
 
+    training_settings = detection_model = None
+
     def __init__(self, config):
-        self.config = config
+        self._config = config
+        self.settings = config = SettingsRecord(config)
         with _precision(config.PRECISION):
-            channels = int(config.IMAGE_SHAPE[2])
-            self.image = layers.Input((None, None, channels), name="input_image", dtype="float32")
-            self.image_meta = layers.Input((config.IMAGE_META_SIZE,), name="input_image_meta", dtype="float32")
+            self.image = layers.Input((None, None, config.IMAGE_CHANNEL_COUNT), name="input_image", dtype="float32")
+            meta_size = META_SIZE_WITHOUT_CLASSES + config.NUM_CLASSES
+            self.image_meta = layers.Input((meta_size,), name="input_image_meta", dtype="float32")
+            self.anchors = layers.Input((None, 4), name="input_anchors", dtype="float32")
             _, c2, c3, c4, c5 = build_backbone(self.image, config)
             self.pyramid = feature_pyramid(c2, c3, c4, c5, channels=config.TOP_DOWN_PYRAMID_SIZE)
             self.rpn_model = build_rpn_model(
@@ -53,17 +64,19 @@ class Network:
             )
             self.mask_head = MaskHead(pool_size=config.MASK_POOL_SIZE, channels=config.MASK_CONV_CHANNELS, **head_style)
 
-    def detection_graph(self):
+    def detection_graph(self, config=None):
         """Inputs `[image, image_meta, anchors]`, outputs in Matterport's order and shapes.
 
         image float32 `[B, H, W, channels]` molded, image_meta `[B, 12 + C]`, anchors `[B, A, 4]` normalized ->
         detections `[B, D, 6]`, class probabilities `[B, R, C]`, deltas `[B, R, C, 4]`, masks `[B, D, 28, 28, C]`,
         proposals `[B, R, 4]`, RPN probabilities `[B, A, 2]`, RPN deltas `[B, A, 4]`; boxes normalized.
+
+        config: read for what happens around the layers (`DETECTION_...`, NMS, numbers of ROIs); by default the one of
+        the layers.
         """
-        config = self.config
-        with _precision(config.PRECISION):
-            anchors = layers.Input((None, 4), name="input_anchors", dtype="float32")
-            proposals = self._proposals(anchors, config.POST_NMS_ROIS_INFERENCE, name="ROI")
+        config = self._config if config is None else config
+        with _precision(self.settings.PRECISION):
+            proposals = self._proposals(self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE)
             _, probabilities, deltas = self.classifier_head(proposals, self.image_meta, self.pyramid[:4])
             detections = DetectionLayer(
                 config.DETECTION_MAX_INSTANCES,
@@ -73,7 +86,7 @@ class Network:
                 name="mrcnn_detection",
             )([proposals, probabilities, deltas, self.image_meta])
             masks = self.mask_head(detections[..., :4], self.image_meta, self.pyramid[:4])
-        inputs = [self.image, self.image_meta, anchors]
+        inputs = [self.image, self.image_meta, self.anchors]
         return inputs, [detections, probabilities, deltas, masks, proposals, self.rpn_class, self.rpn_bbox]
 
     def training_graph(self):
@@ -83,14 +96,9 @@ class Network:
         pixels, `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels.
         Outputs: predictions, and `target_...` for each of them.
         """
-        config = self.config
+        config = self.training_settings = SettingsRecord(self._config)
         with _precision(config.PRECISION):
-            slots = config.MAX_GT_INSTANCES
-            mask_shape = tuple(config.MINI_MASK_SHAPE) if config.USE_MINI_MASK else (None, None)
-            gt_class_ids = layers.Input((slots,), name="input_gt_class_ids", dtype="int32")
-            gt_boxes_px = layers.Input((slots, 4), name="input_gt_boxes", dtype="float32")
-            gt_masks = layers.Input((*mask_shape, slots), name="input_gt_masks", dtype="bool")
-
+            ground_truth = gt_class_ids, gt_boxes_px, _ = _ground_truth_inputs(config)
             anchors_px = PyramidAnchors(
                 config.RPN_ANCHOR_SCALES,
                 config.RPN_ANCHOR_RATIOS,
@@ -101,58 +109,76 @@ class Network:
             to_norm = ToNormalized(name="norm_boxes")
             given_rois = []
             if config.USE_RPN_ROIS:
-                proposals = self._proposals(
-                    to_norm([anchors_px, self.image_meta]), config.POST_NMS_ROIS_TRAINING, name="ROI"
-                )
+                anchors = to_norm([anchors_px, self.image_meta])
+                proposals = self._proposals(anchors, config, count=config.POST_NMS_ROIS_TRAINING)
             else:
                 given_rois = [layers.Input((config.POST_NMS_ROIS_TRAINING, 4), name="input_roi", dtype="float32")]
                 proposals = to_norm([given_rois[0], self.image_meta])
-            indices, labels, target_rpn_bbox = RPNTargetLayer(
-                config.RPN_TRAIN_ANCHORS_PER_IMAGE,
-                bbox_std_dev=config.RPN_BBOX_STD_DEV,
-                seed=config.SEED,
-                name="rpn_targets",
-            )([anchors_px, gt_class_ids, gt_boxes_px])
-            rois, target_class_ids, target_bbox, target_mask = DetectionTargetLayer(
-                config.TRAIN_ROIS_PER_IMAGE,
-                config.ROI_POSITIVE_RATIO,
-                mask_shape=config.MASK_SHAPE,
-                bbox_std_dev=config.BBOX_STD_DEV,
-                use_mini_mask=config.USE_MINI_MASK,
-                seed=config.SEED,
-                name="proposal_targets",
-            )([proposals, gt_class_ids, to_norm([gt_boxes_px, self.image_meta]), gt_masks])
+            rpn_targets = self._rpn_targets(anchors_px, gt_class_ids, gt_boxes_px)
+            rois, head_targets = self._head_targets(proposals, ground_truth, to_norm)
 
             class_logits, _, deltas = self.classifier_head(rois, self.image_meta, self.pyramid[:4])
-            with_target = rois[:, : target_mask.shape[1]]
+            with_target = rois[:, : head_targets["target_mask"].shape[1]]
             masks = self.mask_head(with_target, self.image_meta, self.pyramid[:4])
-        inputs = [self.image, self.image_meta, gt_class_ids, gt_boxes_px, gt_masks, *given_rois]
-        inputs = {tensor.name: tensor for tensor in inputs}
+        inputs = [self.image, self.image_meta, *ground_truth, *given_rois]
         outputs = {
             "rpn_class_logits": self.rpn_class_logits,
             "rpn_bbox": self.rpn_bbox,
-            "target_anchor_indices": indices,
-            "target_anchor_labels": labels,
-            "target_rpn_bbox": target_rpn_bbox,
+            **rpn_targets,
             "rois": rois,
             "mrcnn_class_logits": class_logits,
             "mrcnn_bbox": deltas,
             "mrcnn_mask": masks,
-            "target_class_ids": target_class_ids,
-            "target_bbox": target_bbox,
-            "target_mask": target_mask,
+            **head_targets,
         }
-        return inputs, outputs
+        return {tensor.name: tensor for tensor in inputs}, outputs
 
-    def _proposals(self, anchors, count, *, name):
-        config = self.config
-        return ProposalLayer(
+    def _proposals(self, anchors, config, *, count):
+        layer = ProposalLayer(
             count,
             config.RPN_NMS_THRESHOLD,
             pre_nms_limit=config.PRE_NMS_LIMIT,
             bbox_std_dev=config.RPN_BBOX_STD_DEV,
-            name=name,
-        )([self.rpn_class, self.rpn_bbox, anchors])
+            min_size=config.RPN_MIN_SIZE,
+            name="ROI",
+        )
+        size_of_image = [self.image_meta] if config.RPN_MIN_SIZE else []
+        return layer([self.rpn_class, self.rpn_bbox, anchors, *size_of_image])
+
+    def _rpn_targets(self, anchors_px, gt_class_ids, gt_boxes_px):
+        """What the RPN should have answered, by the names of the outputs."""
+        config = self.training_settings
+        indices, labels, deltas = RPNTargetLayer(
+            config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+            bbox_std_dev=config.RPN_BBOX_STD_DEV,
+            seed=config.SEED,
+            name="rpn_targets",
+        )([anchors_px, gt_class_ids, gt_boxes_px])
+        return {"target_anchor_indices": indices, "target_anchor_labels": labels, "target_rpn_bbox": deltas}
+
+    def _head_targets(self, proposals, ground_truth, to_norm):
+        """The sampled ROIs, and what the heads should answer for them, by the names of the outputs."""
+        config = self.training_settings
+        gt_class_ids, gt_boxes_px, gt_masks = ground_truth
+        rois, class_ids, deltas, masks = DetectionTargetLayer(
+            config.TRAIN_ROIS_PER_IMAGE,
+            config.ROI_POSITIVE_RATIO,
+            mask_shape=config.MASK_SHAPE,
+            bbox_std_dev=config.BBOX_STD_DEV,
+            use_mini_mask=config.USE_MINI_MASK,
+            seed=config.SEED,
+            name="proposal_targets",
+        )([proposals, gt_class_ids, to_norm([gt_boxes_px, self.image_meta]), gt_masks])
+        return rois, {"target_class_ids": class_ids, "target_bbox": deltas, "target_mask": masks}
+
+
+def _ground_truth_inputs(config):
+    """Class ids, boxes in pixels and masks of the ground truth, `MAX_GT_INSTANCES` slots for each image."""
+    slots = config.MAX_GT_INSTANCES
+    class_ids = layers.Input((slots,), name="input_gt_class_ids", dtype="int32")
+    boxes_px = layers.Input((slots, 4), name="input_gt_boxes", dtype="float32")
+    masks = layers.Input((*(mini_mask_shape(config) or (None, None)), slots), name="input_gt_masks", dtype="bool")
+    return class_ids, boxes_px, masks
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")

@@ -6,6 +6,8 @@ space matters it is said. The NumPy twins for whole data sets are in `geometry.b
 
 from keras import ops
 
+from mrcnn_plus.constants import LARGEST_LOG_SCALE
+
 
 def _edges(boxes):
     return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
@@ -32,14 +34,17 @@ def pairwise_iou(boxes1, boxes2):
 
 
 def apply_deltas(boxes, deltas):
-    """Move and scale boxes by deltas `[..., (dy, dx, log(dh), log(dw))]` (R-CNN, arXiv 1311.2524, appendix C)."""
+    """Move and scale boxes by deltas `[..., (dy, dx, log(dh), log(dw))]` (R-CNN, arXiv 1311.2524, appendix C).
+
+    A network that diverges may answer scales beyond float32; they are cut to a factor of 10^17, which fills any image.
+    """
     top, left, bottom, right = _edges(boxes)
     dy, dx, log_dh, log_dw = _edges(deltas)
     height, width = bottom - top, right - left
     center_y = top + (0.5 + dy) * height
     center_x = left + (0.5 + dx) * width
-    height = height * ops.exp(log_dh)
-    width = width * ops.exp(log_dw)
+    height = height * ops.exp(ops.minimum(log_dh, LARGEST_LOG_SCALE))
+    width = width * ops.exp(ops.minimum(log_dw, LARGEST_LOG_SCALE))
     top, left = center_y - 0.5 * height, center_x - 0.5 * width
     return ops.stack([top, left, top + height, left + width], axis=-1)
 
@@ -112,3 +117,20 @@ def gather_rows(table, indices):
     first_row = ops.cast(ops.arange(batch), "int32")[:, None] * count
     rows = ops.reshape(table, (-1, *table.shape[2:]))
     return ops.take(rows, ops.cast(indices, "int32") + first_row, axis=0)
+
+
+def spread_rows(rows, selected):
+    """Row i of `[B, N, ...]` where bool `[B, A]` is true for the i-th time, `[B, A, ...]`; any row elsewhere."""
+    position = ops.cumsum(ops.cast(selected, "int32"), axis=1) - 1
+    return gather_rows(rows, ops.clip(position, 0, rows.shape[1] - 1))
+
+
+def pack_rows(rows, counts, *, images):
+    """The first `counts[i]` rows of every `rows[i]`, `i < images`, one after the other."""
+    return ops.concatenate([rows[image, : counts[image]] for image in range(images)], axis=0)
+
+
+def trim_padding(boxes):
+    """Boxes `[N, 4]` without the rows of zeros, and the bool `[N]` of those kept; its shape depends on values."""
+    kept = is_not_padding(boxes)
+    return ops.take(boxes, ops.nonzero(kept)[0], axis=0), kept

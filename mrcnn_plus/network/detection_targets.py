@@ -3,11 +3,9 @@
 import keras
 from keras import ops
 
+from mrcnn_plus.constants import CROWD_IOU, ROI_POSITIVE_IOU
 from mrcnn_plus.network import box_ops
 from mrcnn_plus.network.roi_align import bilinear_samples, edge_to_edge
-
-POSITIVE_IOU = 0.5
-CROWD_IOU = 0.001
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
@@ -83,8 +81,8 @@ class DetectionTargetLayer(keras.layers.Layer):
         best = ops.max(object_overlaps, axis=2)
         crowd = ops.max(ops.where(is_crowd, overlaps, 0.0), axis=2)
         exists = box_ops.is_not_padding(proposals)
-        positive = ops.logical_and(exists, best >= POSITIVE_IOU)
-        clear = ops.logical_and(best < POSITIVE_IOU, crowd < CROWD_IOU)
+        positive = ops.logical_and(exists, best >= ROI_POSITIVE_IOU)
+        clear = ops.logical_and(best < ROI_POSITIVE_IOU, crowd < CROWD_IOU)
         return positive, ops.logical_and(exists, clear), ops.cast(ops.argmax(object_overlaps, axis=2), "int32")
 
     def _sample(self, positive, negative):

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from mrcnn_plus.constants import META_FIELDS
 from mrcnn_plus.network import box_ops
-
-FIXED_ENTRIES = 12  # what stands before the active class ids
 
 
 class ImageMeta(NamedTuple):
@@ -22,14 +21,8 @@ class ImageMeta(NamedTuple):
 
 def parse(image_meta):
     """Split image metas `[B, 12 + C]`. compat: parse_image_meta_graph."""
-    return ImageMeta(
-        image_id=image_meta[:, 0],
-        original_image_shape=image_meta[:, 1:4],
-        image_shape=image_meta[:, 4:7],
-        window=image_meta[:, 7:11],
-        scale=image_meta[:, 11],
-        active_class_ids=image_meta[:, FIXED_ENTRIES:],
-    )
+    parts = {name: image_meta[:, field] for name, field in META_FIELDS.items()}
+    return ImageMeta(**{**parts, "image_id": parts["image_id"][:, 0], "scale": parts["scale"][:, 0]})
 
 
 def window_norm(image_meta):

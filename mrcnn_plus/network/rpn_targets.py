@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from mrcnn_plus.constants import CROWD_IOU, RPN_NEGATIVE_IOU, RPN_POSITIVE_IOU
 from mrcnn_plus.network import box_ops
 
-POSITIVE_IOU = 0.7
-NEGATIVE_IOU = 0.3
-CROWD_IOU = 0.001
 TIE = 1e-6  # overlaps closer than this are equal: float32 rounding must not decide between equally good anchors
 
 
@@ -124,6 +122,6 @@ def match_anchors(anchors_px, gt_class_ids, gt_boxes_px):
         blank,
     )
     _, best_iou, best_object, is_best, crowd_iou = ops.while_loop(more, next_object, start)
-    positive = ops.logical_or(is_best, best_iou >= POSITIVE_IOU)
-    background = ops.logical_and(best_iou < NEGATIVE_IOU, crowd_iou < CROWD_IOU)
+    positive = ops.logical_or(is_best, best_iou >= RPN_POSITIVE_IOU)
+    background = ops.logical_and(best_iou < RPN_NEGATIVE_IOU, crowd_iou < CROWD_IOU)
     return AnchorMatches(positive, ops.logical_and(background, ops.logical_not(positive)), best_object)

@@ -12,10 +12,10 @@ import warnings
 import keras
 import numpy as np
 
+from mrcnn_plus.config_values import anchor_cache, resize_settings
 from mrcnn_plus.data import numpy_targets
 from mrcnn_plus.data.augmentation import apply_augmentation, flip_left_right_sometimes
 from mrcnn_plus.data.ground_truth import load_ground_truth
-from mrcnn_plus.inference.inputs import AnchorCache
 from mrcnn_plus.training import fitting
 
 
@@ -30,7 +30,8 @@ def load_image_gt(dataset, config, image_id, augment=False, augmentation=None, u
     """
     ground_truth = load_ground_truth(
         *(dataset, image_id),
-        resize=fitting.resize_settings(config),
+        resize=resize_settings(config),
+        channels=config.IMAGE_CHANNEL_COUNT,
         mini_mask_shape=config.MINI_MASK_SHAPE if use_mini_mask else None,
         augmentation=_with_flip(augment, augmentation),
     )
@@ -117,10 +118,7 @@ class DataGenerator(keras.utils.PyDataset):
             no_augmentation_sources=no_augmentation_sources,
             use_negative_images=config.USE_NEGATIVE_IMAGES,
         )
-        self._anchors = AnchorCache(
-            *(config.RPN_ANCHOR_SCALES, config.RPN_ANCHOR_RATIOS, config.BACKBONE_STRIDES, config.RPN_ANCHOR_STRIDE),
-            feature_shapes=config.COMPUTE_BACKBONE_SHAPE,
-        )
+        self._anchors = anchor_cache(config)
 
     def __len__(self):
         return -(-len(self.image_ids) // self.batch_size)

@@ -5,6 +5,7 @@ import numbers
 import keras
 
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.training.loss_balancing import LOG_VARIANCES
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
@@ -33,7 +34,7 @@ def build_optimizer(optimizer, learning_rate, *, momentum=0.9, clip_norm=5.0, we
         return keras.optimizers.Adam(learning_rate, clipnorm=clip_norm)
     if name == "adamw":
         adam = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, clipnorm=clip_norm)
-        adam.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        adam.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", LOG_VARIANCES])
         return adam
     raise ConfigError(
         f"OPTIMIZER: expected one of {OPTIMIZERS}, a Keras optimizer or a function learning_rate -> optimizer, "

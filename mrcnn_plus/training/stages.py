@@ -3,20 +3,10 @@
 import logging
 import re
 
+from mrcnn_plus.constants import LAYER_PRESETS as PRESETS
 from mrcnn_plus.errors import ConfigError
 
 logger = logging.getLogger(__name__)
-
-_HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
-
-#: The names that `layers=` takes beside regular expressions. compat: MaskRCNN.train.
-PRESETS = {
-    "heads": _HEADS,
-    "3+": r"(res3.*)|(bn3.*)|(res4.*)|(bn4.*)|(res5.*)|(bn5.*)|" + _HEADS,
-    "4+": r"(res4.*)|(bn4.*)|(res5.*)|(bn5.*)|" + _HEADS,
-    "5+": r"(res5.*)|(bn5.*)|" + _HEADS,
-    "all": ".*",
-}
 
 
 def weighted_layers(model):

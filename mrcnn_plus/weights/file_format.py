@@ -17,6 +17,18 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _DOWNLOAD = "Download it again (mrcnn_plus.utils.download_trained_weights checks what it gets) or copy it again."
 
 
+def as_path(filepath):
+    """The path as str. Raises WeightsError for None, an empty path and what is no path."""
+    if not isinstance(filepath, str | os.PathLike) or not os.fspath(filepath):
+        name = getattr(filepath, "__name__", None)
+        hint = f" Call it: {name}()." if callable(filepath) and name else ""
+        raise WeightsError(
+            f"load_weights: expected the path of a weights file, received: filepath={filepath!r}.{hint} find_last() "
+            "returns that of the newest checkpoint, get_imagenet_weights() that of a backbone trained on ImageNet."
+        )
+    return os.fspath(filepath)
+
+
 def detect_format(path):
     """Which layout a weights file has.
 
@@ -24,7 +36,7 @@ def detect_format(path):
     and "keras3" for what only Keras 3 itself can load (`.keras`, `.weights.h5`, `.weights.json`).
     Raises WeightsError, saying what the file is instead, for everything else.
     """
-    path = os.fspath(path)
+    path = as_path(path)
     if path.endswith(".weights.json") and os.path.isfile(path):
         return "keras3"
     if os.path.isfile(path) and _is_keras_archive(path):

@@ -6,17 +6,16 @@ report tells the rest.
 """
 
 import difflib
-import os
 
 import numpy as np
 
 from mrcnn_plus.errors import WeightsError
 from mrcnn_plus.weights import fit_checks
-from mrcnn_plus.weights.file_format import detect_format
+from mrcnn_plus.weights.file_format import as_path, detect_format
 from mrcnn_plus.weights.keras_tree import model_tree
 from mrcnn_plus.weights.matching import match_trees, shapes_of
 from mrcnn_plus.weights.matterport_h5 import file_tree, read_layout, read_tensors
-from mrcnn_plus.weights.names import has_mask_rcnn_heads, to_matterport
+from mrcnn_plus.weights.names import WEIGHTLESS_LAYERS, has_mask_rcnn_heads, to_matterport
 from mrcnn_plus.weights.report import LoadReport, SkippedLayer
 
 
@@ -27,7 +26,8 @@ def load_weights(model, path, *, by_name=True, exclude=(), on_mismatch="error"):
     path: an .h5 file of Matterport's code, a fork, Keras 2 or tf.keras: a whole Mask R-CNN or an ImageNet backbone.
     by_name: True loads the layers that file and network share. False demands that they have the same layers; then every
         difference is an error. As in Matterport, `exclude` implies True.
-    exclude: names of layers to leave alone, or one name; that of a nested model stands for all of its layers.
+    exclude: names of layers to leave alone, or one name; that of a nested model stands for all of its layers. A name
+        that neither the file nor the network has is an error.
     on_mismatch: what becomes of a layer that differs in shape. "error" (for detection) raises; "keep" (for training)
         leaves it at the values it has and lists it in the report.
 
@@ -36,16 +36,16 @@ def load_weights(model, path, *, by_name=True, exclude=(), on_mismatch="error"):
     """
     if on_mismatch not in ("error", "keep"):
         raise ValueError(f"load_weights: expected on_mismatch='error' or 'keep', received: on_mismatch={on_mismatch!r}")
-    path = os.fspath(path)
-    exclude = {exclude} if isinstance(exclude, str) else set(exclude or ())
+    path = as_path(path)
+    exclude = _excluded_names(exclude)
     layout = _read_matterport_layout(path)
     file_root, model_root = file_tree(layout), model_tree(model)
     file, network = fit_checks.side_of(file_root), fit_checks.side_of(model_root)
+    _check_exclude(path, exclude, model, network, file, layout)
     matching = match_trees(model_root, file_root)
 
     wanted = [layer for layer in matching.layers if not _is_excluded(layer, exclude)]
     report = _start_report(path, matching, wanted, file)
-    report.notes += _exclude_notes(exclude, model, network, file, layout)
     chosen = _choose_layers(
         path, matching, wanted, file, network, report, by_name=by_name or bool(exclude), on_mismatch=on_mismatch
     )
@@ -71,7 +71,7 @@ def load_weights(model, path, *, by_name=True, exclude=(), on_mismatch="error"):
 
 def class_count(path):
     """Number of classes with background that a file's class head was trained for, or None if it has no class head."""
-    return fit_checks.side_of(file_tree(_read_matterport_layout(os.fspath(path)))).classes
+    return fit_checks.side_of(file_tree(_read_matterport_layout(as_path(path)))).classes
 
 
 def _read_matterport_layout(path):
@@ -130,16 +130,27 @@ def _is_excluded(layer, exclude):
     return bool(names & exclude) or bool(names & {to_matterport(name) for name in exclude})
 
 
-def _exclude_notes(exclude, model, network, file, layout):
-    """A warning for every name in `exclude` that no layer of file or network has."""
-    known = {layer.name for layer in (*model.layers, *layout.layers)} | network.names | file.names
-    notes = []
+def _excluded_names(exclude):
+    names = {exclude} if isinstance(exclude, str) else set(exclude or ())
+    if not all(isinstance(name, str) for name in names):
+        raise WeightsError(
+            f"load_weights: expected names of layers in exclude, received: exclude={exclude!r}. Give for example "
+            "exclude=['mrcnn_class_logits', 'mrcnn_bbox_fc', 'mrcnn_mask']."
+        )
+    return names
+
+
+def _check_exclude(path, exclude, model, network, file, layout):
+    """Raise WeightsError for a name in `exclude` that is no layer of the file or the network: it would be loaded."""
+    known = {layer.name for layer in (*model.layers, *layout.layers)} | network.names | file.names | WEIGHTLESS_LAYERS
     for name in sorted(exclude):
         if not {name, to_matterport(name), name.rsplit("/", 1)[-1]} & known:
-            similar = difflib.get_close_matches(name, known, n=2)
-            hint = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
-            notes.append(f"exclude={name!r} names no layer of the file or the network{hint}")
-    return notes
+            similar = difflib.get_close_matches(name, sorted(known), n=3)
+            hint = f"Did you mean {' or '.join(map(repr, similar))}?" if similar else "Correct it or leave it out."
+            raise WeightsError(
+                f"Weights file {path!r}: expected names of layers in exclude, received: {name!r}, which neither the "
+                f"file nor the network has, so the layer that was meant would be loaded. {hint}"
+            )
 
 
 def _check_finite(path, pairs, values):

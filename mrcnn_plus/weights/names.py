@@ -13,6 +13,12 @@ _KERAS1_KINDS = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "run
 # (blocks in stage 4, has a third convolution per block) -> depth of the ResNet.
 _DEPTHS = {(2, False): 18, (6, False): 34, (6, True): 50, (23, True): 101, (36, True): 152}
 
+# Layers of Matterport's heads that have no weights, or stand in the graph of one mode only. Programs name them in
+# `exclude` all the same.
+WEIGHTLESS_LAYERS = frozenset(
+    ("mrcnn_class", "mrcnn_bbox", "mrcnn_detection", "rpn_class", "rpn_bbox", "rpn_class_logits", "ROI")
+)
+
 # Layer names that give other networks away, tried in this order.
 _OTHER_NETWORKS = (
     ("ResNet V2 (pre-activation)", r"conv2_block1_preact_bn"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.data.augmentation import apply_augmentation, flip_left_right_sometimes, import_imgaug
-from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.errors import ConfigError, DatasetError
 
 iaa = import_imgaug().augmenters
 
@@ -159,6 +159,7 @@ REFUSED = {
     "a function that loses a mask": (lambda i, m: (i, m[..., :1]), ["masks", "(120, 160, 2)", "(120, 160, 1)"]),
     "a function that changes the type": (lambda i, m: (i / 255, m), ["uint8", "float64", "to 0.9"]),
     "a function that returns one array": (lambda i, m: i, ["(image, masks)", "ndarray"]),
+    "a class in place of an instance": (iaa.Fliplr, ["the class Fliplr", "Write Fliplr(...)"]),
     "something that cannot be called": (["Fliplr"], ["list", "Sequential"]),
 }
 
@@ -170,6 +171,16 @@ def test_it_is_an_error_that_names_the_augmenter_if_it_is(scene, case):
         apply_augmentation(augmentation, *scene)
     for word in ["augmentation", *words]:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "masks_of",
+    [lambda m: m * 0.5 + 0.25, lambda m: np.where(m, np.nan, 0), lambda m: m.astype(int) + 1, lambda m: m.astype(str)],
+    ids=["soft", "NaN", "never zero", "text"],
+)
+def test_masks_that_are_not_inside_or_outside_are_refused(scene, masks_of):
+    with pytest.raises(DatasetError, match="<lambda> to return masks of two values"):
+        apply_augmentation(lambda image, masks: (image, masks_of(masks)), *scene)
 
 
 def run_python(code):

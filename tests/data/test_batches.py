@@ -208,6 +208,20 @@ def test_other_channel_counts_are_molded_with_their_mean(channels, mean):
     np.testing.assert_allclose(batch["input_image"][0, :60, :90], dataset.load_image(0) - np.array(mean), atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_is_repeated_and_alpha_dropped_where_colour_is_expected(channels, caplog):
+    dataset = Rectangles([1, 1], channels=channels)
+    forget_notices()
+    batch = make_builder(dataset, resize=ResizeSettings(mode="none"), use_negative_images=True).build([0, 1])
+    ids = image_ids(batch)
+    for row, image_id in enumerate(ids):
+        image = dataset.load_image(image_id)
+        expected = np.repeat(image, 3, axis=2) if channels == 1 else image[..., :3]
+        np.testing.assert_allclose(batch["input_image"][row, :60, :90], expected - MEAN, atol=1e-4)
+    notices = [record for record in caplog.records if "has 4 channels" in record.getMessage()]
+    assert len(notices) == (channels == 4)
+
+
 def test_wrong_channel_counts_name_the_image_and_the_setting():
     builder = make_builder(Rectangles([1]), channels=1, mean_pixel=[50.0])
     with pytest.raises(DatasetError, match=r"image 0 .*'r0'.*1 channels.*\(60, 90, 3\).*IMAGE_CHANNEL_COUNT = 3"):
@@ -242,6 +256,18 @@ def test_a_batch_depends_on_seed_and_position_alone():
             assert np.array_equal(array, at_once[step][name]), name
     other = make_builder(dataset, **settings, seed=1).build_step(0)
     assert not np.array_equal(other["input_image"], batches[0]["input_image"])
+
+
+def test_an_augmentation_of_no_kind_is_refused_before_an_image_is_loaded():
+    for wrong in (import_imgaug().augmenters.Fliplr, "Fliplr"):
+        with pytest.raises(ConfigError, match="augmentation: expected an"):
+            make_builder(Rectangles([2]), augmentation=wrong)
+
+
+def test_masks_that_32_bits_cannot_address_are_refused():
+    builder = make_builder(Rectangles([1]), max_gt_instances=2**31 // 128**2)
+    with pytest.raises(ConfigError, match="1 images x 128 x 128 pixels x MAX_GT_INSTANCES=131072. Set USE_MINI_MASK"):
+        builder.build([0])
 
 
 def test_an_image_is_augmented_differently_at_each_visit():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.geometry.anchors import feature_shapes, generate_anchors, generate_pyramid_anchors
+from mrcnn_plus.geometry.anchors import AnchorCache, feature_shapes, generate_anchors, generate_pyramid_anchors
 
 SCALES, RATIOS, STRIDES = (32, 64, 128, 256, 512), (0.5, 1, 2), (4, 8, 16, 32, 64)
 
@@ -69,3 +69,52 @@ def test_sizes_that_are_not_positive_are_named(changed, named):
 def test_strides_that_are_not_positive_are_named():
     with pytest.raises(ConfigError, match="feature_shapes: expected strides above 0"):
         feature_shapes((64, 64, 3), (4, 0))
+
+
+# ---- anchors of whole images ----
+
+SETTINGS = ((8, 16, 32, 64, 128), [0.5, 1, 2], [4, 8, 16, 32, 64], 1)
+
+
+def test_anchors_fit_the_padded_shape_and_are_made_once():
+    cache = AnchorCache(*SETTINGS)
+    anchors = cache.pixels((64, 128, 3))
+    shapes = [[16, 32], [8, 16], [4, 8], [2, 4], [1, 2]]
+    np.testing.assert_array_equal(anchors, generate_pyramid_anchors(*SETTINGS[:2], shapes, *SETTINGS[2:]))
+    assert cache.pixels((64, 128, 3)) is anchors and cache.pixels((128, 64, 3)) is not anchors
+
+
+def test_normalized_anchors_count_to_the_last_pixel():
+    cache = AnchorCache(*SETTINGS)
+    pixels, normalized = cache.pixels((64, 128, 3)), cache.normalized((64, 128, 3))
+    assert normalized.dtype == np.float32
+    np.testing.assert_allclose(normalized, (pixels - [0, 0, 1, 1]) / [63, 127, 63, 127], rtol=1e-5, atol=1e-6)
+
+
+def test_a_backbone_of_other_geometry_says_its_shapes_itself():
+    asked = []
+
+    def shapes(image_shape):
+        asked.append(image_shape)
+        return np.array([[2, 3], [1, 2], [1, 1], [1, 1], [1, 1]])
+
+    cache = AnchorCache(*SETTINGS, feature_shapes=shapes)
+    assert len(cache.pixels((64, 96, 3))) == (6 + 2 + 3) * 3 and asked == [(64, 96, 3)]
+
+
+def test_only_the_shapes_asked_for_last_are_kept():
+    asked = []
+
+    def shapes(image_shape):
+        asked.append(image_shape[0])
+        return np.ones((5, 2), int)
+
+    cache = AnchorCache(*SETTINGS, feature_shapes=shapes)
+    for side in range(64, 64 * 18, 64):
+        cache.normalized((side, 64))
+    assert len(asked) == 17
+    cache.pixels((64 * 17, 64))
+    cache.normalized((64 * 17, 64))
+    assert len(asked) == 17, "kept"
+    cache.pixels((64, 64))
+    assert len(asked) == 18, "made again"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from mrcnn_plus.constants import META_FIELDS
 from mrcnn_plus.errors import ConfigError, DatasetError
-from mrcnn_plus.geometry.molding import META_FIELDS, compose_image_meta, mold_image, parse_image_meta, unmold_image
+from mrcnn_plus.geometry.molding import compose_image_meta, mold_image, parse_image_meta, unmold_image
 
 MEAN = np.array([123.7, 116.8, 103.9])
 META = (7, (90, 150, 3), (256, 256, 3), (51, 0, 204, 256), 1.7066, [1, 0, 1, 1])

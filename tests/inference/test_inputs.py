@@ -5,14 +5,19 @@ import logging
 import numpy as np
 import pytest
 
+from mrcnn_plus.data.notices import forget_notices
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.geometry.anchors import generate_pyramid_anchors
 from mrcnn_plus.geometry.molding import parse_image_meta
 from mrcnn_plus.geometry.resizing import ResizeSettings
-from mrcnn_plus.inference.inputs import AnchorCache, as_color_image, as_list_of_images, mold_images
+from mrcnn_plus.inference.inputs import as_color_image, as_list_of_images, as_molded, mold_images
 
 MEAN = np.array([100.0, 110.0, 120.0])
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def fresh_notices():
+    forget_notices()
 
 
 def mold(image, **settings):
@@ -108,32 +113,38 @@ def test_mode_none_pads_black_to_multiples_of_64():
     assert meta["image_shape"][0].tolist() == [128, 64, 3] and meta["window"][0].tolist() == [0, 0, 70, 60]
 
 
-# ---- anchors ----
-
-SETTINGS = ((8, 16, 32, 64, 128), [0.5, 1, 2], [4, 8, 16, 32, 64], 1)
-
-
-def test_anchors_fit_the_padded_shape_and_are_made_once():
-    cache = AnchorCache(*SETTINGS)
-    anchors = cache.pixels((64, 128, 3))
-    shapes = [[16, 32], [8, 16], [4, 8], [2, 4], [1, 2]]
-    np.testing.assert_array_equal(anchors, generate_pyramid_anchors(*SETTINGS[:2], shapes, *SETTINGS[2:]))
-    assert cache.pixels((64, 128, 3)) is anchors and cache.pixels((128, 64, 3)) is not anchors
+def test_the_notice_about_a_range_is_given_once(caplog):
+    for _ in range(3):
+        as_color_image(RGB / 255, 3, place="image 0")
+    assert len(caplog.records) == 1
 
 
-def test_normalized_anchors_count_to_the_last_pixel():
-    cache = AnchorCache(*SETTINGS)
-    pixels, normalized = cache.pixels((64, 128, 3)), cache.normalized((64, 128, 3))
-    assert normalized.dtype == np.float32
-    np.testing.assert_allclose(normalized, (pixels - [0, 0, 1, 1]) / [63, 127, 63, 127], rtol=1e-5, atol=1e-6)
+# ---- molded images ----
+
+MOLDED, METAS = np.zeros((2, 64, 128, 3), np.float32), np.zeros((2, 12 + 4))
 
 
-def test_a_backbone_of_other_geometry_says_its_shapes_itself():
-    asked = []
+def check(images=MOLDED, metas=METAS):
+    return as_molded(images, metas, channels=3, num_classes=4, place="detect_molded")
 
-    def shapes(image_shape):
-        asked.append(image_shape)
-        return np.array([[2, 3], [1, 2], [1, 1], [1, 1], [1, 1]])
 
-    cache = AnchorCache(*SETTINGS, feature_shapes=shapes)
-    assert len(cache.pixels((64, 96, 3))) == (6 + 2 + 3) * 3 and asked == [(64, 96, 3)]
+def test_molded_images_and_metas_pass_also_as_lists():
+    images, metas = check(list(MOLDED), list(METAS))
+    assert images.shape == MOLDED.shape and metas.shape == METAS.shape
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"images": MOLDED[0]}, r"molded images \[images, height, width, 3\].*shape=\(64, 128, 3\)"),
+        ({"images": MOLDED[:, :60]}, r"multiples of 64.*shape=\(2, 60, 128, 3\)"),
+        ({"images": MOLDED[..., :1]}, r"shape=\(2, 64, 128, 1\)"),
+        ({"images": [MOLDED[0], MOLDED[1, :, :64]]}, "expected arrays of one shape"),
+        ({"images": MOLDED + np.nan}, "expected finite numbers"),
+        ({"metas": METAS[:1]}, "2 images, 1 image metas"),
+        ({"metas": METAS[:, :15]}, r"12 \+ NUM_CLASSES=4\], received: shape=\(2, 15\)"),
+    ],
+)
+def test_what_is_not_molded_is_an_error(given, words):
+    with pytest.raises(DatasetError, match="detect_molded: .*" + words):
+        check(**given)

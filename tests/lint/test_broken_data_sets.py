@@ -2,306 +2,53 @@
 
 import copy
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from mrcnn_plus import lint
 from mrcnn_plus.data import open_dataset
-from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.lint import worker_pool
-from tests.support.lint_data import COLORS, HEIGHT, NAMES, WIDTH, coco_content, noise, octagon, write_coco
-
-SIZE = (HEIGHT, WIDTH)
-
-
-class Photos(Dataset):
-    """A data set as the samples have it: files for images, polygons in `image_info`, drawn by `load_mask`."""
-
-    def __init__(self, folder, content=None, ending=".png"):
-        super().__init__()
-        content = content or coco_content(images=8)
-        if not (folder / "annotations.json").exists():
-            write_coco(folder, content)
-        for number, name in enumerate(NAMES, 1):
-            self.add_class("pets", number, name)
-        for image in content["images"]:
-            objects = [item for item in content["annotations"] if item["image_id"] == image["id"]]
-            path = str(folder / image["file_name"].replace(".png", ending))
-            self.add_image("pets", image["id"], path, objects=objects)
-        self.prepare()
-
-    def load_mask(self, image_id):
-        objects = self.image_info[image_id]["objects"]
-        masks = np.stack([self.draw(np.reshape(item["segmentation"][0], (-1, 2))) for item in objects], axis=-1)
-        return masks, np.array([item["category_id"] for item in objects], np.int32)
-
-    def draw(self, points):
-        picture = Image.new("1", SIZE[::-1])
-        ImageDraw.Draw(picture).polygon(list(map(tuple, points)), fill=1)
-        return np.array(picture)
-
-
-class Transposed(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks.transpose(1, 0, 2), ids
-
-
-class SwappedAxes(Photos):
-    """The call that draws has x and y exchanged; the size is right."""
-
-    def draw(self, points):
-        return super().draw(points[:, ::-1])
-
-
-class BottomFirst(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks[::-1], ids
-
-
-class InstancesFirst(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return np.moveaxis(masks, -1, 0), ids
-
-
-class ListOfMasks(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return list(np.moveaxis(masks, -1, 0)), ids
-
-
-class OnlyMasks(Photos):
-    def load_mask(self, image_id):
-        return super().load_mask(image_id)[0]
-
-
-class NoReturn(Photos):
-    def load_mask(self, image_id):
-        super().load_mask(image_id)
-
-
-class FlatMask(Photos):
-    def load_mask(self, image_id):
-        masks, _ = super().load_mask(image_id)
-        return masks.any(axis=2), np.array([1], np.int32)
-
-
-class NoIds(Photos):
-    def load_mask(self, image_id):
-        return super().load_mask(image_id)[0], np.array([], np.int32)
-
-
-class NamesAsIds(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks, [NAMES[number - 1] for number in ids]
-
-
-class IdsFromZero(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks, ids - 1
-
-
-class AllOnes(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks, np.ones_like(ids)
-
-
-class SoftMasks(Photos):
-    def load_mask(self, image_id):
-        import cv2
-
-        masks, ids = super().load_mask(image_id)
-        return cv2.blur(masks.astype(np.float32), (9, 9)), ids
-
-
-class IdImage(Photos):
-    """One plane that holds the number of each instance."""
-
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return (masks * np.arange(1, 1 + len(ids), dtype=np.uint8)).max(axis=2, keepdims=True), ids[:1]
-
-
-class OneForEachClass(Photos):
-    def __init__(self, folder):
-        content = coco_content(images=8, objects_per_image=3)
-        for item in content["annotations"]:
-            item["category_id"] = 1 + item["image_id"] % 3
-        super().__init__(folder, content)
-
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks.any(axis=2, keepdims=True), ids[:1]
-
-
-class Inverted(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return ~masks, ids
-
-
-class Ones(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return np.ones_like(masks), ids
-
-
-class EmptyMasks(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks & (image_id != 2), ids
-
-
-class AlwaysTheFirst(Photos):
-    def load_mask(self, image_id):
-        return super().load_mask(0)
-
-
-class TheNext(Photos):
-    """Lists of images and masks that were sorted in different ways."""
-
-    def __init__(self, folder):
-        super().__init__(folder, coco_content(images=24))
-
-    def load_mask(self, image_id):
-        return super().load_mask((image_id + 1) % self.num_images)
-
-
-class Jittered(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return np.roll(masks, np.random.randint(1, 20), axis=1), ids
-
-
-class AugmentedImages(Photos):
-    def load_image(self, image_id):
-        image = super().load_image(image_id)
-        return np.clip(image * np.random.uniform(0.7, 1.3), 0, 255).astype(np.uint8)
-
-
-class KeyIsMissing(Photos):
-    def load_mask(self, image_id):
-        return self.image_info[image_id]["polygons"], None
-
-
-class CrashesOnOne(Photos):
-    def load_mask(self, image_id):
-        if image_id == 3:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return super().load_mask(image_id)
-
-
-class ExitsOnOne(Photos):
-    def load_mask(self, image_id):
-        if image_id == 3:
-            raise SystemExit("no mask")
-        return super().load_mask(image_id)
-
-
-class UnitImages(Photos):
-    def load_image(self, image_id):
-        return super().load_image(image_id) / 255.0
-
-
-class Unsigned16(Photos):
-    def load_image(self, image_id):
-        return super().load_image(image_id).astype(np.uint16) * 160
-
-
-class Centered(Photos):
-    def load_image(self, image_id):
-        return super().load_image(image_id).astype(np.float32) / 127.5 - 1
-
-
-class NanImages(Photos):
-    def load_image(self, image_id):
-        image = super().load_image(image_id).astype(np.float32)
-        image[0, 0] = np.nan
-        return image
-
-
-class SameImage(Photos):
-    def load_image(self, image_id):
-        return super().load_image(0)
-
-
-class OnlyCrowds(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks, -ids
-
-
-class EveryObjectTwice(Photos):
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return np.repeat(masks, 2, axis=2), np.repeat(ids, 2)
-
-
-class Noise(Photos):
-    """Masks from a threshold on a picture of noise."""
-
-    def load_mask(self, image_id):
-        masks, ids = super().load_mask(image_id)
-        return masks & (noise(SIZE, image_id)[..., :1] > 200), ids
-
-
-class Turned(Photos):
-    """Photos that were stored with the EXIF orientation 6."""
-
-    def __init__(self, folder):
-        write_coco(folder, coco_content(images=8))
-        exif = Image.Exif()
-        exif[274] = 6
-        for path in sorted(folder.glob("*.png")):
-            Image.open(path).save(path.with_suffix(".jpg"), exif=exif, quality=95)
-        super().__init__(folder, ending=".jpg")
-
+from tests.support import user_data_sets as user
+from tests.support.lint_data import HEIGHT, WIDTH, coco_content, noise, write_coco
 
 BY_PROGRAM = [
-    (Photos, set()),
-    (Transposed, {"DAT008"}),
-    (SwappedAxes, {"DAT047"}),
-    (BottomFirst, {"DAT049"}),
-    (InstancesFirst, {"DAT008"}),
-    (ListOfMasks, {"DAT008"}),
-    (OnlyMasks, {"DAT008"}),
-    (NoReturn, {"DAT008"}),
-    (FlatMask, {"DAT008"}),
-    (NoIds, {"DAT009"}),
-    (NamesAsIds, {"DAT010"}),
-    (IdsFromZero, {"DAT011"}),
-    (AllOnes, {"DAT022"}),
-    (SoftMasks, {"DAT012"}),
-    (IdImage, {"DAT012"}),
-    (OneForEachClass, {"DAT026"}),
-    (Inverted, {"DAT054"}),
-    (Ones, {"DAT054"}),
-    (EmptyMasks, {"DAT013"}),
-    (AlwaysTheFirst, {"DAT022", "DAT056"}),
-    (TheNext, {"DAT057"}),
-    (Jittered, {"DAT052"}),
-    (AugmentedImages, {"DAT052"}),
-    (KeyIsMissing, {"DAT040"}),
-    (CrashesOnOne, {"DAT040"}),
-    (ExitsOnOne, {"DAT040"}),
-    (UnitImages, {"DAT030"}),
-    (Unsigned16, {"DAT030"}),
-    (Centered, {"DAT030"}),
-    (NanImages, {"DAT030"}),
-    (SameImage, {"DAT051"}),
-    (OnlyCrowds, {"DAT018", "DAT043"}),
-    (EveryObjectTwice, {"DAT027"}),
-    (Noise, {"DAT053"}),
-    (Turned, {"DAT016"}),
+    (user.Photos, set()),
+    (user.Transposed, {"DAT008"}),
+    (user.SwappedAxes, {"DAT047"}),
+    (user.BottomFirst, {"DAT049"}),
+    (user.InstancesFirst, {"DAT008"}),
+    (user.ListOfMasks, {"DAT008"}),
+    (user.OnlyMasks, {"DAT008"}),
+    (user.NoReturn, {"DAT008"}),
+    (user.FlatMask, {"DAT008"}),
+    (user.NoIds, {"DAT009"}),
+    (user.NamesAsIds, {"DAT010"}),
+    (user.IdsFromZero, {"DAT011"}),
+    (user.AllOnes, {"DAT022"}),
+    (user.SoftMasks, {"DAT012"}),
+    (user.IdImage, {"DAT012"}),
+    (user.OneForEachClass, {"DAT026"}),
+    (user.Inverted, {"DAT054"}),
+    (user.Ones, {"DAT054"}),
+    (user.EmptyMasks, {"DAT013"}),
+    (user.AlwaysTheFirst, {"DAT022", "DAT056"}),
+    (user.TheNext, {"DAT057"}),
+    (user.Jittered, {"DAT052"}),
+    (user.AugmentedImages, {"DAT052"}),
+    (user.KeyIsMissing, {"DAT040"}),
+    (user.CrashesOnOne, {"DAT040"}),
+    (user.ExitsOnOne, {"DAT040"}),
+    (user.UnitImages, {"DAT030"}),
+    (user.Unsigned16, {"DAT030"}),
+    (user.Centered, {"DAT030"}),
+    (user.NanImages, {"DAT030"}),
+    (user.SameImage, {"DAT051"}),
+    (user.OnlyCrowds, {"DAT018", "DAT043"}),
+    (user.EveryObjectTwice, {"DAT027"}),
+    (user.Noise, {"DAT053"}),
+    (user.Turned, {"DAT016"}),
 ]
 
 
@@ -311,7 +58,7 @@ def warned(report):
 
 @pytest.mark.parametrize(("kind", "codes"), BY_PROGRAM, ids=[kind.__name__ for kind, _ in BY_PROGRAM])
 def test_a_broken_program_is_named(tmp_path, monkeypatch, kind, codes):
-    if kind is CrashesOnOne:
+    if kind is user.CrashesOnOne:
         monkeypatch.setattr(worker_pool, "can_fork", lambda: True)
     report = lint.check(None, kind(tmp_path))
     assert warned(report) == codes, str(report)
@@ -369,7 +116,7 @@ def odd_number_of_coordinates(content):
 
 
 def damaged_rle(content):
-    content["annotations"][3]["segmentation"] = {"size": list(SIZE), "counts": "not an rle at all"}
+    content["annotations"][3]["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": "not an rle at all"}
 
 
 def outside_the_image(content):
@@ -451,66 +198,19 @@ def test_a_broken_image_is_named(tmp_path, damage, codes):
     assert warned(report) == codes, str(report)
 
 
-class Generated(Dataset):
-    """Pictures that are made when they are asked for, as in the sample of shapes: there are no files."""
-
-    def __init__(self, count=12, path=None):
-        super().__init__()
-        for number, name in enumerate(NAMES, 1):
-            self.add_class("shapes", number, name)
-        for number in range(count):
-            self.add_image("shapes", number, path, width=WIDTH, height=HEIGHT)
-        self.prepare()
-
-    def objects(self, image_id):
-        rng = np.random.default_rng(int(image_id))
-        return [(1 + n, octagon((40 + 60 * n, rng.integers(40, 120)), rng.integers(15, 28))) for n in range(3)]
-
-    def load_image(self, image_id):
-        picture = Image.fromarray((noise(SIZE, image_id) // 6 + 90).astype(np.uint8))
-        for class_id, points in self.objects(image_id):
-            ImageDraw.Draw(picture).polygon(list(map(tuple, points)), fill=COLORS[NAMES[class_id - 1]])
-        return np.array(picture)
-
-    def load_mask(self, image_id):
-        objects = self.objects(image_id)
-        masks = np.stack([Photos.draw(self, points) for _, points in objects], axis=-1)
-        return masks, np.array([class_id for class_id, _ in objects], np.int32)
-
-
 @pytest.mark.parametrize("path", [None, "none", "shapes://3"])
 def test_images_without_files_are_no_error(path):
-    report = lint.check(None, Generated(path=path))
+    report = lint.check(None, user.Generated(path=path))
     assert not warned(report), str(report)
-
-
-class OwnFormat(Generated):
-    """Files that only the program can read."""
-
-    def __init__(self, folder):
-        super().__init__()
-        for number, info in enumerate(self.image_info):
-            info["path"] = str(folder / f"{number}.npy")
-            np.save(info["path"], super().load_image(number))
-
-    def load_image(self, image_id):
-        return np.load(self.image_info[image_id]["path"])
 
 
 def test_files_that_only_the_program_understands_are_no_error(tmp_path):
-    report = lint.check(None, OwnFormat(tmp_path))
+    report = lint.check(None, user.OwnFormat(tmp_path))
     assert not warned(report), str(report)
 
 
-class OwnReading(Photos):
-    """`load_image` is overridden, and still reads the files."""
-
-    def load_image(self, image_id):
-        return np.asarray(Image.open(self.image_info[image_id]["path"]).convert("RGB"))
-
-
 def test_a_missing_file_among_many_is_found_for_an_own_load_image_too(tmp_path):
-    dataset = OwnReading(tmp_path, coco_content(images=60))
+    dataset = user.OwnReading(tmp_path, coco_content(images=60))
     (tmp_path / "033.png").unlink()  # not among the images that are read at this depth
     report = lint.check(None, dataset, sample=4)
     assert warned(report) == {"DAT017"}
@@ -537,11 +237,27 @@ def test_crowds_as_rle_are_told_and_not_warned_of(tmp_path):
     content = coco_content()
     clean = copy.deepcopy(content)
     crowd = dict(content["annotations"][3], id=500, iscrowd=1, bbox=[0, 0, 10, 160], area=1600)
-    crowd["segmentation"] = {"size": list(SIZE), "counts": [0, 1600, 160 * 190]}
+    crowd["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": [0, 1600, 160 * 190]}
     content["annotations"].append(crowd)
     report = lint.check(None, open_dataset(write_coco(tmp_path, content, draw_from=clean)))
     assert not warned(report), str(report)
     assert "DAT028" in {finding.code for finding in report.infos}
+
+
+def test_each_object_outside_its_image_is_listed_once(tmp_path):
+    """VIA names regions by their number in the image, so the same words occur in every image."""
+    entries = {}
+    for number in range(40):
+        name = f"{number:03}.png"
+        Image.fromarray(noise((60, 80), number)).save(tmp_path / name)
+        inside = {"name": "rect", "x": 20, "y": 20, "width": 15, "height": 12}
+        outside = {"name": "rect", "x": 300, "y": 20, "width": 15, "height": 12}
+        regions = [{"shape_attributes": shape, "region_attributes": {"class": "seed"}} for shape in (outside, inside)]
+        entries[name] = {"filename": name, "size": -1, "regions": regions, "file_attributes": {}}
+    (tmp_path / "via.json").write_text(json.dumps(entries))
+    report = lint.check(None, open_dataset(tmp_path / "via.json"), select="DAT013", sample=5)
+    places = [place for finding in report for place in finding.places]
+    assert len(places) == len(set(places)) == 40
 
 
 def test_a_few_shared_images_are_listed_by_both_names(tmp_path):

@@ -1,5 +1,7 @@
 """`lint.check`: what it takes, which rules it runs, and what it does when a rule fails."""
 
+from pathlib import Path
+
 import pytest
 
 from mrcnn_plus import lint
@@ -40,7 +42,7 @@ def test_a_finding_has_the_line_of_the_setting():
     (finding,) = lint.check(Parts(), select="CFG002")
     assert finding.where == "Parts.IMAGE_MAX_DIM"
     assert finding.file == __file__
-    assert "IMAGE_MAX_DIM = 600" in open(__file__).read().splitlines()[finding.line - 1]
+    assert "IMAGE_MAX_DIM = 600" in Path(__file__).read_text().splitlines()[finding.line - 1]
     assert finding.value == 600
 
 

@@ -1,7 +1,9 @@
 """Many places with the same thing wrong become one finding that names them all."""
 
+import pytest
+
 from mrcnn_plus import lint
-from mrcnn_plus.data.annotations import Problem
+from mrcnn_plus.data.annotations import PROBLEM_CODES, Problem
 from mrcnn_plus.lint.facts import Split
 from mrcnn_plus.lint.grouping import by_kind, counted, listed, violations_of
 from tests.support.lint_data import Told
@@ -55,3 +57,11 @@ def test_every_image_is_read_at_the_depth_of_pixels():
     dataset = Told(40, answers=[None] * 20 + [KeyError("polygons")] + [None] * 19)
     assert dataset.check(select="DAT040", sample=3).ok
     assert not dataset.check(select="DAT040", depth="pixels").ok
+
+
+@pytest.mark.parametrize("code", PROBLEM_CODES)
+def test_what_readers_list_is_reported_by_the_rule_that_they_name(code):
+    dataset = Told()
+    dataset.problems = [Problem(code, "file.json, entry 7", "something is wrong with it", 77, True)]
+    findings = dataset.check(select=code).findings
+    assert any("7" in finding.where + finding.message for finding in findings), findings

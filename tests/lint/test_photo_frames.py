@@ -9,8 +9,8 @@ from PIL import Image
 from mrcnn_plus import lint
 from mrcnn_plus.data import open_dataset
 from mrcnn_plus.data.readers.photo_frames import apply_orientation
-from tests.lint.test_broken_data_sets import Photos
 from tests.support.lint_data import HEIGHT, WIDTH, coco_content, write_coco
+from tests.support.user_data_sets import Photos
 
 BACK = {6: 8, 8: 6}
 

@@ -32,7 +32,7 @@ def test_images_of_a_data_set_stand_in_a_grid():
 
 
 def test_masks_lie_on_their_objects():
-    """Only the disc is tinted: bright pixels of it differ from the grey levels of the image, those of the noise do not."""
+    """Only the disc is tinted; the noise around it is drawn as it is."""
     data = Figures([[(2, 32, 32, 30)]])
     shown = tiles(preview(data, TinyConfig(), count=1, tile=64), 1, 1)[0][0][:64, :64]
     image = data.load_image(0)

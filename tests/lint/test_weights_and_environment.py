@@ -30,7 +30,7 @@ class OtherShapes(Five):
     NORMALIZATION = "group"
 
 
-def findings(config, path, mode, select=("WGT", "INF")):
+def findings(config, path, mode, select="WGT"):
     report = lint.check(config, run=lint.Run(mode=mode, weights=str(path)), select=select)
     return {(finding.code, finding.severity, finding.where.rpartition(".")[2]) for finding in report}
 

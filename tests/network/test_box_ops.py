@@ -36,6 +36,17 @@ def test_deltas_carry_boxes_to_their_targets_and_equal_numpy():
     )
 
 
+@pytest.mark.parametrize("scale", [50.0, 100.0, 1e30, np.inf])
+def test_scales_of_a_diverging_network_fill_the_window_and_stay_finite(scale):
+    box, delta = np.array([[10, 10, 20, 20]], "float32"), np.array([[0, 0, scale, scale]], "float32")
+    moved = ops.convert_to_numpy(box_ops.apply_deltas(ops.convert_to_tensor(box), ops.convert_to_tensor(delta)))
+    assert np.isfinite(moved).all()
+    np.testing.assert_allclose(moved, box_geometry.apply_box_deltas(box, delta), rtol=1e-5)
+    window = ops.convert_to_tensor([0.0, 0.0, 64.0, 64.0])
+    clipped = ops.convert_to_numpy(box_ops.clip_boxes(ops.convert_to_tensor(moved), window))
+    assert clipped.tolist() == [[0, 0, 64, 64]]
+
+
 def test_refinement_of_and_to_a_box_without_area_is_finite():
     boxes = np.array([[10, 10, 20, 20], [10, 10, 10, 20], [0, 0, 0, 0]], "float32")
     deltas = ops.convert_to_numpy(box_ops.box_refinement(boxes, boxes[::-1].copy()))

@@ -38,8 +38,8 @@ CASES = [
     (ToNormalized, {}, ["boxes_px", "meta"]),
     (
         ProposalLayer,
-        {"proposal_count": 7, "nms_threshold": 0.6, "pre_nms_limit": 20, "bbox_std_dev": STD_DEV},
-        ["rpn_class", "rpn_bbox", "anchors"],
+        {"proposal_count": 7, "nms_threshold": 0.6, "pre_nms_limit": 20, "bbox_std_dev": STD_DEV, "min_size": 3.0},
+        ["rpn_class", "rpn_bbox", "anchors", "meta"],
     ),
     (PyramidROIAlign, {"pool_shape": (3, 5), "method": "exact"}, ["rois", "meta", "P2", "P3", "P4", "P5"]),
     (

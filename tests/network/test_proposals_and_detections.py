@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network.detections import DetectionLayer
 from mrcnn_plus.network.proposals import ProposalLayer
 
@@ -41,6 +42,45 @@ def test_steps_end_in_the_proposals(golden):
     rows = steps["rpn_non_max_suppression"][0]
     np.testing.assert_allclose(steps["refined_anchors_clipped"][0, rows], steps["proposals"][0], atol=1e-6)
     assert steps["pre_nms_anchors"].shape == (2, 100, 4)
+
+
+def proposals_of(boxes_px, image_shape, **settings):
+    """Proposals in pixels from anchors that stay where they are; scores fall from the first to the last."""
+    boxes_px = np.asarray(boxes_px, "float32")
+    scale = np.array([*image_shape, *image_shape], "float32") - 1
+    anchors = (boxes_px - [0, 0, 1, 1]) / scale
+    foreground = np.linspace(0.9, 0.5, len(boxes_px))[None]
+    meta = np.zeros((1, 12 + 2), "float32")
+    meta[0, 4:7] = [*image_shape, 3]
+    layer = ProposalLayer(len(boxes_px), 0.7, pre_nms_limit=len(boxes_px), **settings)
+    inputs = [probabilities(foreground), np.zeros((1, len(boxes_px), 4), "float32"), anchors[None].astype("float32")]
+    found = ops.convert_to_numpy(layer([*inputs, meta]))[0]
+    return np.round(found[np.any(found != 0, axis=1)] * scale + [0, 0, 1, 1]).astype(int).tolist()
+
+
+def test_proposals_below_the_least_size_in_pixels_are_left_out():
+    """Of an image of 256 x 512: height and width both count, the limit itself stays, what leaves the image is cut."""
+    exact, low, narrow, large = [10, 10, 30, 30], [50, 50, 69, 90], [100, 100, 140, 119], [100, 200, 200, 400]
+    cut = [150, -20, 180, 10]
+    boxes = [exact, low, narrow, large, cut]
+    assert proposals_of(boxes, (256, 512), min_size=20) == [exact, large]
+    assert len(proposals_of(boxes, (256, 512))) == 5
+    assert proposals_of(boxes, (256, 512), min_size=300) == []
+
+
+@pytest.mark.parametrize("size", [4, 7, 20, 33, 100])
+@pytest.mark.parametrize("image_shape", [(64, 64), (256, 512), (1024, 1024), (1344, 800)])
+def test_rounding_does_not_lose_a_proposal_of_exactly_the_least_size(size, image_shape):
+    if size < min(image_shape):
+        boxes = [[start, start, start + size, start + size] for start in range(0, min(image_shape) - size, size)]
+        assert len(proposals_of(boxes, image_shape, min_size=size)) == len(boxes)
+
+
+def test_a_least_size_without_the_image_meta_is_an_error(golden):
+    layer = ProposalLayer(30, 0.7, min_size=16)
+    inputs = [probabilities(golden["proposal/probs"]), golden["proposal/deltas"], golden["proposal/anchors"][None]]
+    with pytest.raises(ConfigError, match=r"min_size=16.*image_meta.*received 3"):
+        layer.call(inputs)
 
 
 def detect(golden, **settings):

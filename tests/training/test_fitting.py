@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import keras
 import pytest
 
+from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.training import fitting
+from mrcnn_plus.training.loss_options import LossOptions
 
 from ..support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
 
@@ -18,6 +20,7 @@ class StandIn:
     """In place of a Keras model: remembers what `fit` was asked for."""
 
     inputs = ()
+    loss_options, loss_balancing = LossOptions(), "fixed"
 
     def fit(self, sequence, **arguments):
         self.sequence, self.arguments = sequence, arguments
@@ -243,8 +246,26 @@ def test_augmentation_reaches_training_but_not_validation_nor_excluded_sources(t
 
 
 def test_what_is_no_data_set_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="expected a prepared Dataset, received: list"):
+    with pytest.raises(
+        DatasetError, match="train_dataset: expected a prepared Dataset, received: train_dataset=a list"
+    ):
         fit(TinyConfig(), [1, 2], None, tmp_path)
+    with pytest.raises(DatasetError, match="val_dataset: expected .* received: val_dataset=the class Figures"):
+        fit(TinyConfig(), Figures([1]), Figures, tmp_path)
+
+
+def test_messages_say_which_of_the_two_data_sets_is_meant(tmp_path):
+    unprepared = Dataset()
+    unprepared.add_image("a", 1, None)
+    with pytest.raises(DatasetError, match=r"val_dataset \(Dataset\): .*prepare\(\) was not called"):
+        fit(TinyConfig(), Figures([1]), unprepared, tmp_path)
+    with pytest.raises(DatasetError, match=r"train_dataset \(Dataset\): .*prepare\(\) was not called"):
+        fit(TinyConfig(), unprepared, Figures([1]), tmp_path)
+    more_classes = Figures([1])
+    more_classes.add_class("figures", 3, "star")
+    more_classes.prepare()
+    with pytest.raises(ConfigError, match=r"classes of val_dataset \(Figures\)"):
+        fit(TinyConfig(), Figures([1]), more_classes, tmp_path)
 
 
 def test_training_wants_a_model_in_training_mode_and_proposals(tmp_path):

@@ -246,11 +246,44 @@ def test_excluded_heads_make_another_number_of_classes_loadable(build_model, sma
     assert any("3 layers" in note and "did not come from this file" in note for note in report.notes)
 
 
-def test_misspelt_exclude_is_a_note_with_the_right_name(build_model, small_layout, make_weights, tmp_path):
+def test_misspelt_exclude_is_an_error_with_the_right_name(build_model, small_layout, make_weights, values, tmp_path):
     make_weights.write(small_layout(), tmp_path / "weights.h5")
-    report = load_weights(build_model(small_layout()), tmp_path / "weights.h5", exclude=["mrcnn_class_logit"])
-    assert any("'mrcnn_class_logit' names no layer" in note and "'mrcnn_class_logits'" in note for note in report.notes)
-    assert "mrcnn_class_logit" in str(report)
+    model = build_model(small_layout())
+    before = values(model)
+    with pytest.raises(WeightsError, match=r"received: 'mrcnn_class_logit', .*Did you mean 'mrcnn_class_logits'"):
+        load_weights(model, tmp_path / "weights.h5", exclude=["mrcnn_mask", "mrcnn_class_logit"])
+    assert_same(values(model), before)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_bbox", "mrcnn_mask"],  # Matterport's samples
+        ["mrcnn_class", "mrcnn_detection"],  # layers of detection, without weights
+        ["rpn_model/rpn_class_raw", "conv1"],
+    ],
+)
+def test_names_that_programs_exclude_pass(build_model, small_layout, make_weights, tmp_path, names):
+    make_weights.write(small_layout(), tmp_path / "weights.h5")
+    load_weights(build_model(small_layout()), tmp_path / "weights.h5", exclude=names)
+
+
+def test_a_layer_of_file_or_network_alone_may_be_excluded(build_model, small_layout, make_weights, tmp_path):
+    make_weights.write([*small_layout(), ["more", []]], tmp_path / "weights.h5")
+    load_weights(build_model(small_layout()), tmp_path / "weights.h5", exclude=["more"])
+
+
+@pytest.mark.parametrize("exclude", [[3], [None, "conv1"]])
+def test_excluding_what_is_no_name_is_an_error(build_model, small_layout, make_weights, tmp_path, exclude):
+    make_weights.write(small_layout(), tmp_path / "weights.h5")
+    with pytest.raises(WeightsError, match="expected names of layers in exclude"):
+        load_weights(build_model(small_layout()), tmp_path / "weights.h5", exclude=exclude)
+
+
+@pytest.mark.parametrize("path", [None, "", 3, print])
+def test_what_is_no_path_is_an_error(build_model, small_layout, path):
+    with pytest.raises(WeightsError, match="expected the path of a weights file, received: filepath="):
+        load_weights(build_model(small_layout()), path)
 
 
 def test_file_of_another_network_is_refused_by_name(build_model, small_layout, write_file, values):

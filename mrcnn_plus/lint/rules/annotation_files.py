@@ -103,8 +103,7 @@ def _sizes_that_differ(split, known):
     if not draws_annotations(split.dataset):
         return
     places, first = [], None
-    for row, info in enumerate(split.dataset.image_info):
-        size = split.images.sizes[row]
+    for row, (info, size) in enumerate(zip(split.dataset.image_info, split.images.sizes, strict=True)):
         for annotation in info["annotations"]:
             stated = annotation.geometry.get("size") if annotation.kind == "rle" else None
             if stated and tuple(stated) != tuple(size) and size[0] == size[0]:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from mrcnn_plus.config_values import resize_settings
-from mrcnn_plus.constants import SIZE_STEP
+from mrcnn_plus.constants import SIZE_STEP, round_up
 from mrcnn_plus.lint.findings import INFO, WARNING
 from mrcnn_plus.lint.image_size_choice import choose_image_size, object_sides
 from mrcnn_plus.lint.molded import can_resize, mold_images, mold_objects, mold_sizes
@@ -94,6 +94,9 @@ def images_enlarged_needlessly(facts, *, factor=1.1, factor_to_warn=2.0, small_o
     sides = object_sides(facts.train)
     small = float((sides < small_object).mean()) if len(sides) else 0.0
     if scale <= factor or small >= small_share:
+        return
+    side = float(np.nanmedian(sizes.max(axis=1)))
+    if float(np.nanmedian(molded.shape.max(axis=1))) <= round_up(side):  # the smallest input that shows all pixels
         return
     suggestion = choose_image_size(sizes, sides)
     pixels = float(np.nanmean(molded.shape.prod(axis=1))) / 1e6

@@ -3,12 +3,13 @@
 import numpy as np
 
 from mrcnn_plus.data.instance_checks import fit_channels
-from mrcnn_plus.lint.findings import ERROR, WARNING
+from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import by_kind, counted
 from mrcnn_plus.lint.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import PIXELS, Violation, rule
 
 _USUAL_MEAN = 123.0
+_WHITE = 255
 
 
 @rule(
@@ -106,12 +107,19 @@ def _fits(given, channels):
     fix="Restore the image, or leave it out.",
 )
 def image_of_one_color(facts):
-    """All pixels of an image have the same value."""
+    """All pixels of an image are black, or white (warning), or have another value (info)."""
     for split in facts.splits:
         blank = [item for item in split.pixels if item.shape and item.low == item.high]
-        if blank:
-            message = f"{counted(len(blank), 'image')} of {len(split.pixels)} read hold nothing but one value."
-            yield Violation(message, value=blank[0].low, places=[_place(split, item) for item in blank])
+        lost = [item for item in blank if item.low == 0 or item.low == _WHITE]
+        for items, severity in ((lost, WARNING), ([item for item in blank if 0 < item.low != _WHITE], INFO)):
+            if items:
+                yield Violation(
+                    f"{len(items):,} of {counted(len(split.pixels), 'image')} read hold nothing but the value "
+                    f"{items[0].low:g}.",
+                    value=items[0].low,
+                    severity=severity,
+                    places=[_place(split, item) for item in items],
+                )
 
 
 def _place(split, item):

@@ -41,10 +41,13 @@ def _outside(split, known):
     if table is None or table.from_masks:
         return []
     sizes = split.images.sizes[table.image]
-    beyond = (table.boxes[:, :2] >= sizes).any(axis=1) | (table.boxes[:, 2:] <= 0).any(axis=1)
-    listed = {where.rpartition(", ")[2] for where in known}
-    places = [table.places(row) for row in np.flatnonzero(beyond)]
-    return [f"{split.name}: {place}" for place in places if place.rpartition(", ")[2] not in listed]
+    rows = np.flatnonzero((table.boxes[:, :2] >= sizes).any(axis=1) | (table.boxes[:, 2:] <= 0).any(axis=1))
+    if not rows.size:
+        return []
+    infos = split.dataset.image_info
+    annotations = [(image, item) for image, info in enumerate(infos) for item in info["annotations"]]
+    places = [split.dataset.place_of(*annotations[row]) for row in rows]
+    return [f"{split.name}: {place}" for place in places if place not in known]
 
 
 @rule(

@@ -1,0 +1,39 @@
+"""The Keras model that detects: `keras_model` in inference mode, and the twin of a model in training mode."""
+
+import threading
+
+import keras
+
+from mrcnn_plus.config_record import SettingsRecord
+from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
+
+_making = threading.Lock()
+
+
+@keras.saving.register_keras_serializable("mrcnn_plus")
+class DetectionModel(MatterportWeightsMixin, keras.Model):
+    """Image, meta and anchors to detections, masks and the intermediate results; see `Network.detection_graph`."""
+
+    #: The `Network` that it was made from and the `SettingsRecord` of its graph; None for one that Keras loaded.
+    network = settings = None
+
+
+def detection_model(network, config):
+    """The `DetectionModel` of a network, for the settings that `config` has at this moment.
+
+    The model of the last call, unless a setting that its graph was built from (`DETECTION_MIN_CONFIDENCE`, ...) has
+    another value since: then a new graph of the same layers, with the same weights.
+    """
+    with _making:
+        model = network.detection_model
+        if model is None or model.settings.changes(config):
+            model = network.detection_model = _make_detection_model(network, SettingsRecord(config))
+        return model
+
+
+def _make_detection_model(network, config):
+    model = DetectionModel(*network.detection_graph(config), name="mask_rcnn")
+    model.network, model.settings = network, config
+    if config.JIT_COMPILE is not None:
+        model.jit_compile = config.JIT_COMPILE
+    return model

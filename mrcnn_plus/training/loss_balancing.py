@@ -1,0 +1,95 @@
+"""The total of the five losses: with fixed weights, or with weights that are learnt (`LOSS_BALANCING`).
+
+'uncertainty' (Kendall et al., arXiv 1705.07115, section 3): every loss L has a learnt s, the logarithm of the variance
+of its task, and counts as exp(-s) L + s / 2. Where s has settled, exp(-s) = 1 / (2 L): a loss that stays high is taken
+for noisy and counts less, none can drown the others. The paper halves the first term of regressions, which shifts their
+s by log 2 and leaves that weight as it is; without it every s starts at 0 and the total at that of fixed weights.
+"""
+
+import csv
+import logging
+import math
+import os
+
+import keras
+from keras import ops
+
+from mrcnn_plus.network.losses import LOSS_NAMES
+
+logger = logging.getLogger(__name__)
+
+BALANCINGS = ("fixed", "uncertainty")
+LOG_VARIANCES = "loss_log_variances"
+FILE = "loss_balancing.csv"
+# Learnt weights stay between 1/100 and 100: the s of a loss that is long 0, as without objects, would fall for ever.
+LARGEST = math.log(100.0)
+
+
+@keras.saving.register_keras_serializable("mrcnn_plus")
+class WithinLimits(keras.constraints.Constraint):
+    """Keeps every s within `LARGEST` of 0."""
+
+    def __call__(self, values):
+        return ops.clip(values, -LARGEST, LARGEST)
+
+
+def weighted_total(parts, loss_weights, log_variances=None):
+    """The sum of the losses, a dict by name, times their weights; a name that `loss_weights` lacks counts 1.
+
+    log_variances: `[5]` in the order of `LOSS_NAMES` for learnt weights, which multiply the others, or None. A loss of
+    weight 0 has no part in the total, and nothing is learnt for it.
+    """
+    if log_variances is None:
+        return sum(loss_weights.get(name, 1.0) * value for name, value in parts.items())
+    log_variances = ops.convert_to_tensor(log_variances)
+    total = 0.0
+    for row, name in enumerate(LOSS_NAMES):
+        weight = loss_weights.get(name, 1.0)
+        if weight:
+            total = total + weight * ops.exp(-log_variances[row]) * parts[name] + 0.5 * log_variances[row]
+    return total
+
+
+class BalanceLog(keras.callbacks.Callback):
+    """Logs the learnt weights after every epoch, as `<loss>_weight`, and keeps each s in `loss_balancing.csv`.
+
+    The file stands in the folder of the run, because weights files have no place for them; a run that goes on after
+    epoch `first_epoch` takes them up from there. Comes before the callbacks that write logs.
+    """
+
+    def __init__(self, log_dir, first_epoch=0):
+        super().__init__()
+        self.path = os.path.join(log_dir, FILE)
+        self.first_epoch = first_epoch
+
+    def on_train_begin(self, logs=None):
+        stored = self._stored().get(str(self.first_epoch))
+        if stored is not None:
+            self.model.log_variances.assign([float(stored[name]) for name in LOSS_NAMES])
+        elif self.first_epoch:
+            logger.warning(
+                "LOSS_BALANCING: no values of epoch %d in %s, the weights of the losses go on from %s.",
+                *(self.first_epoch, self.path, self._values()),
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = self._values()
+        if logs is not None:
+            logs.update({f"{name}_weight": math.exp(-value) for name, value in values.items()})
+        is_new = not os.path.exists(self.path)
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(["epoch", *LOSS_NAMES])
+            writer.writerow([epoch + 1, *values.values()])
+
+    def _values(self):
+        values = ops.convert_to_numpy(self.model.log_variances)
+        return dict(zip(LOSS_NAMES, values.astype(float).tolist(), strict=True))
+
+    def _stored(self):
+        """The rows of the file by epoch, the last one of each."""
+        if not os.path.exists(self.path):
+            return {}
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return {row["epoch"]: row for row in csv.DictReader(file)}

@@ -1,0 +1,188 @@
+"""How the five losses are computed, as plain values: what the settings of a run say, and the losses of a batch by it.
+
+`LossOptions()` is Matterport. The options are read when a training step is traced, so a change counts from the next
+`compile`.
+"""
+
+import dataclasses
+import difflib
+import numbers
+
+from keras import ops
+
+from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.network import box_ops, losses
+from mrcnn_plus.network.hard_examples import hardest_rois
+from mrcnn_plus.training.class_weights import MODES
+
+CLASS_LOSSES = ("cross_entropy", "focal")
+#: Losses that class weights may count in.
+WEIGHTED_LOSSES = ("mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """Named after the settings in lower case; `class_weights` is the table, a number for each class, or None."""
+
+    class_weights: tuple | None = None
+    class_weights_losses: tuple = ("mrcnn_class_loss",)
+    rpn_positive_weight: float = 1.0
+    roi_positive_weight: float = 1.0
+    rpn_class_loss: str = "cross_entropy"
+    class_loss: str = "cross_entropy"
+    focal_gamma: float = 2.0
+    focal_alpha: float | None = None
+    roi_hard_examples: int | float | None = None
+    normalization: dict = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, config):
+        """The options of a configuration, checked; the class weights come later, from the data (`with_weights`)."""
+        _check(config)
+        return cls(
+            class_weights_losses=tuple(config.CLASS_WEIGHTS_LOSSES),
+            rpn_positive_weight=float(config.RPN_POSITIVE_WEIGHT),
+            roi_positive_weight=float(config.ROI_POSITIVE_WEIGHT),
+            rpn_class_loss=config.RPN_CLASS_LOSS,
+            class_loss=config.CLASS_LOSS,
+            focal_gamma=float(config.FOCAL_GAMMA),
+            focal_alpha=None if config.FOCAL_ALPHA is None else float(config.FOCAL_ALPHA),
+            roi_hard_examples=config.ROI_HARD_EXAMPLES,
+            normalization=dict(config.LOSS_NORMALIZATION),
+        )
+
+    @classmethod
+    def from_dict(cls, values):
+        """From what `to_dict` gave, also after a journey through JSON."""
+        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **tuples})
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    def with_weights(self, table):
+        """The same with the weights of a `class_weights.class_weight_table`, or without for None."""
+        return dataclasses.replace(self, class_weights=table and tuple(row.weight for row in table))
+
+    def weights_for(self, loss):
+        return self.class_weights if loss in self.class_weights_losses else None
+
+    def divisor_of(self, loss):
+        return self.normalization.get(loss, losses.NORMALIZATIONS[loss][0])
+
+    def focal_of(self, kind):
+        return losses.Focal(self.focal_gamma, self.focal_alpha) if kind == "focal" else None
+
+
+def compute_losses(outputs, *, active_class_ids, options=None):
+    """The five losses by name, unweighted, from the outputs of the training graph. options: `LossOptions`."""
+    options = LossOptions() if options is None else options
+    indices, labels = outputs["target_anchor_indices"], outputs["target_anchor_labels"]
+    rpn_logits = box_ops.gather_rows(outputs["rpn_class_logits"], indices)
+    rpn_deltas = box_ops.gather_rows(outputs["rpn_bbox"], indices)
+    class_ids = outputs["target_class_ids"]
+    class_logits = outputs["mrcnn_class_logits"]
+    class_style = {
+        "class_weights": options.weights_for("mrcnn_class_loss"),
+        "positive_weight": options.roi_positive_weight,
+        "focal": options.focal_of(options.class_loss),
+    }
+    box_style = {"class_weights": options.weights_for("mrcnn_bbox_loss")}
+    which = {"is_roi": box_ops.is_not_padding(outputs["rois"])} if "rois" in outputs else {}
+    if options.roi_hard_examples is not None:
+        candidates = losses.predicts_active_class(class_logits, active_class_ids) > 0
+        boxes = losses.box_terms(outputs["target_bbox"], class_ids, outputs["mrcnn_bbox"], **box_style)
+        which["chosen"] = hardest_rois(
+            losses.class_terms(class_ids, class_logits, **class_style),
+            ops.where((class_ids > 0)[..., None], boxes, 0.0),
+            ops.logical_and(candidates, which["is_roi"]),
+            count=_number_of(options.roi_hard_examples, class_ids.shape[1]),
+        )
+    return {
+        "rpn_class_loss": losses.rpn_class_loss(
+            *(labels, rpn_logits),
+            positive_weight=options.rpn_positive_weight,
+            focal=options.focal_of(options.rpn_class_loss),
+            normalization=options.divisor_of("rpn_class_loss"),
+        ),
+        "rpn_bbox_loss": losses.rpn_bbox_loss(
+            labels, outputs["target_rpn_bbox"], rpn_deltas, normalization=options.divisor_of("rpn_bbox_loss")
+        ),
+        "mrcnn_class_loss": losses.mrcnn_class_loss(
+            *(class_ids, class_logits, active_class_ids),
+            normalization=options.divisor_of("mrcnn_class_loss"),
+            **class_style,
+            **which,
+        ),
+        "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(
+            *(outputs["target_bbox"], class_ids, outputs["mrcnn_bbox"]),
+            normalization=options.divisor_of("mrcnn_bbox_loss"),
+            **box_style,
+            **which,
+        ),
+        "mrcnn_mask_loss": losses.mrcnn_mask_loss(
+            *(outputs["target_mask"], class_ids[:, : outputs["target_mask"].shape[1]], outputs["mrcnn_mask"]),
+            class_weights=options.weights_for("mrcnn_mask_loss"),
+        ),
+    }
+
+
+def _number_of(hard_examples, rois):
+    """ROIs per image from a number of them, or from a share (a float)."""
+    return max(1, round(hard_examples * rois)) if isinstance(hard_examples, float) else int(hard_examples)
+
+
+def _check(config):
+    """Raise ConfigError for a value that no loss can be computed with."""
+    if not (config.CLASS_WEIGHTS is None or config.CLASS_WEIGHTS in MODES or isinstance(config.CLASS_WEIGHTS, dict)):
+        _fail(config, "CLASS_WEIGHTS", f"None, one of {MODES} or a dict {{class name or id: weight}}")
+    beta = config.CLASS_WEIGHTS_BETA
+    if not _is_number(beta) or not 0 <= beta < 1:
+        _fail(config, "CLASS_WEIGHTS_BETA", "a number from 0 to below 1")
+    names = config.CLASS_WEIGHTS_LOSSES
+    if isinstance(names, str) or not set(names) <= set(WEIGHTED_LOSSES):
+        _fail(config, "CLASS_WEIGHTS_LOSSES", f"a tuple of names out of {WEIGHTED_LOSSES}")
+    for name in ("RPN_POSITIVE_WEIGHT", "ROI_POSITIVE_WEIGHT"):
+        if not _is_number(getattr(config, name)) or not 0 < getattr(config, name) < float("inf"):
+            _fail(config, name, "a number above 0")
+    for name in ("RPN_CLASS_LOSS", "CLASS_LOSS"):
+        if getattr(config, name) not in CLASS_LOSSES:
+            _fail(config, name, f"one of {CLASS_LOSSES}")
+    if not _is_number(config.FOCAL_GAMMA) or not 0 <= config.FOCAL_GAMMA <= 10:
+        _fail(config, "FOCAL_GAMMA", "a number from 0 to 10")
+    alpha = config.FOCAL_ALPHA
+    if alpha is not None and (not _is_number(alpha) or not 0 < alpha < 1):
+        _fail(config, "FOCAL_ALPHA", "None or a number between 0 and 1")
+    _check_hard_examples(config)
+    _check_normalization(config)
+
+
+def _check_hard_examples(config):
+    value = config.ROI_HARD_EXAMPLES
+    share = isinstance(value, float) and 0 < value <= 1
+    number = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+    if value is not None and not share and not number:
+        _fail(config, "ROI_HARD_EXAMPLES", "None, a whole number of ROIs per image, or a share as a float up to 1.0")
+
+
+def _check_normalization(config):
+    value = config.LOSS_NORMALIZATION
+    if not isinstance(value, dict):
+        _fail(config, "LOSS_NORMALIZATION", "a dict {name of a loss: what it is divided by}")
+    for name, choice in value.items():
+        if name not in losses.NORMALIZATIONS:
+            nearest = difflib.get_close_matches(str(name), losses.LOSS_NAMES, n=1)
+            advice = f"Nearest to {name!r}: {nearest[0]!r}." if nearest else ""
+            _fail(config, "LOSS_NORMALIZATION", f"keys out of {losses.LOSS_NAMES}", advice)
+        if choice not in losses.NORMALIZATIONS[name]:
+            _fail(config, "LOSS_NORMALIZATION", f"one of {losses.NORMALIZATIONS[name]} for {name!r}")
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _fail(config, name, expected, advice=""):
+    value = getattr(config, name)
+    advice = advice or f"Set it in {type(config).__name__}."
+    raise ConfigError(f"{name}: expected {expected}, received: {name}={value!r}. {advice}")
