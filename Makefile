@@ -1,10 +1,12 @@
 # Every target makes the environment that it needs: `make demo` or `make test` is all a fresh checkout takes.
 #
 #   PYTHON=python3.12       the interpreter for a new environment
+#   TEST_PROCESSES=4        how many processes share the tests; each takes about 2 GB
 #   TORCH_INDEX=URL         where `make test-torch` looks for PyTorch besides the package index; with PyTorch's index
 #                           of CPU builds it downloads about 200 MB on Linux, without it several GB
 
 PYTHON ?= python3
+TEST_PROCESSES ?= 2
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 
@@ -32,14 +34,14 @@ demo: $(RUNTIME)
 	$(BIN)/python samples/nucleus/demo.py
 
 test: $(DEVELOPMENT)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "backend and not slow"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow"
 
 test-slow: $(DEVELOPMENT)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m slow
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m slow
 
 test-torch: $(TORCH_STAMP)
-	KERAS_BACKEND=torch $(TORCH_VENV)/bin/python -m pytest -m "backend and not slow"
+	KERAS_BACKEND=torch $(TORCH_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow"
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
@@ -76,7 +78,7 @@ $(DEVELOPMENT): $(RUNTIME)
 $(TORCH_STAMP): pyproject.toml | $(TORCH_VENV)/bin/python
 	@echo "Installing into $(TORCH_VENV); TensorFlow and PyTorch are large downloads, this can take some minutes."
 	$(TORCH_VENV)/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)'
-	$(TORCH_VENV)/bin/python -m pip install --editable . 'pytest>=8'
+	$(TORCH_VENV)/bin/python -m pip install --editable . 'pytest>=8' 'pytest-xdist>=3.5'
 	$(call working_opencv,$(TORCH_VENV)/bin/python)
 	@touch $@
 

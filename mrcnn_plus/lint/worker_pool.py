@@ -12,6 +12,7 @@ import faulthandler
 import logging
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import warnings
@@ -19,6 +20,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
+
+import numpy as np
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +170,8 @@ def _serve(function, items, connection, inherited):
     logging.disable(logging.CRITICAL)  # every process would repeat the notices that are given once
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(0)  # its threads were not forked along
+    random.seed()  # else all processes would draw the same numbers, and random images would look like copies
+    np.random.seed()
     connection.send("begun")
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mrcnn_plus import lint
 from mrcnn_plus.data import open_dataset
 from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.data.ground_truth import load_checked_image
@@ -281,3 +282,28 @@ def test_what_training_accepts_is_no_problem():
         dataset = Told(1, answers=[answer])
         load_checked_image(dataset, 0)
         assert measure_image(dataset, 0).problems == []
+
+
+class RandomMasks(Told):
+    """As in a first try at a data set: np.random in both methods."""
+
+    def load_image(self, image_id):
+        return np.random.randint(0, 255, (64, 64, 3), np.uint8)
+
+    def load_mask(self, image_id):
+        return np.random.randint(0, 2, (64, 64, 2)), np.array([1, 2], np.int32)
+
+
+def test_random_masks_are_called_noise_and_both_methods_change():
+    report = lint.check(None, RandomMasks(12), workers=0)
+    (noisy,) = [finding for finding in report if finding.code == "DAT053"]
+    assert len(noisy.places) == 24
+    (changing,) = [finding for finding in report if finding.code == "DAT052"]
+    assert changing.value == "load_image and load_mask"
+
+
+def test_a_thin_line_is_not_noise():
+    masks = np.zeros((64, 64, 1), bool)
+    masks[np.arange(64), np.arange(64), 0] = masks[20, :, 0] = True
+    report = lint.check(None, Told(3, size=(64, 64), answers=[(masks, np.array([1]))] * 3), select="DAT053", workers=0)
+    assert not list(report)

@@ -1,11 +1,13 @@
 """Functions on all cores: order, failures, processes that die, Ctrl-C, threads where nothing can be forked."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from mrcnn_plus.lint import worker_pool
@@ -109,3 +111,13 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process():
     assert output == "interrupted\n"
     with pytest.raises(ProcessLookupError):
         os.killpg(program.pid, 0)
+
+
+def draw(_):
+    return float(np.random.random()), random.random()
+
+
+def test_processes_do_not_draw_the_same_random_numbers(forking):
+    drawn = map_items(draw, range(8), workers=2)
+    assert len({numbers[0] for numbers in drawn}) == 8
+    assert len({numbers[1] for numbers in drawn}) == 8

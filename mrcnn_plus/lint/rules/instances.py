@@ -182,18 +182,31 @@ def instance_cut_by_border(facts, *, least_share=0.2):
     example="a mask with 350 parts of one or two pixels",
     fix="Store masks without loss (PNG), apply a threshold in the middle, remove parts under some pixels.",
 )
-def mask_like_noise(facts, *, crumbs=30, least_share=0.1):
-    """A mask has more than `crumbs` separate parts, and `least_share` of its pixels in parts under 2% of it."""
+def mask_like_noise(facts, *, crumbs=30, least_share=0.1, ragged=0.3, least_area=100):
+    """Masks of many crumbs, or of pixels that know nothing of their neighbours.
+
+    Crumbs: more than `crumbs` separate parts, and `least_share` of the pixels in parts under 2% of the mask.
+    Neighbours: more than `ragged` of their pairs in its box differ, of a mask of `least_area` pixels or more.
+    """
+
+    def noisy(item):
+        crumbled = (item.components > crumbs) & (item.dust >= least_share * item.areas)
+        return (crumbled | ((item.ragged > ragged) & (item.areas >= least_area))) & (item.class_ids > 0)
+
     for split in facts.splits:
-        places = _instances(
-            split,
-            lambda item: (item.components > crumbs) & (item.dust >= least_share * item.areas) & (item.class_ids > 0),
-        )
+        places = _instances(split, noisy)
         if places:
-            most = max(int(item.components.max()) for item in split.pixels if item.components.size)
             masks = sum(len(item.class_ids) for item in split.pixels)
-            message = f"{len(places):,} of {masks:,} masks look like noise: up to {most} separate parts."
-            yield Violation(message, value=most, places=places)
+            most, share = (
+                max(float(getattr(item, name).max()) for item in split.pixels if item.areas.size)
+                for name in ("components", "ragged")
+            )
+            yield Violation(
+                f"{len(places):,} of {masks:,} masks look like noise: up to {most:.0f} separate parts, and up to "
+                f"{share:.0%} of neighbouring pixels differ.",
+                value=round(share, 3),
+                places=places,
+            )
 
 
 @rule(
