@@ -10,11 +10,11 @@
 Neither Keras nor a backend is imported.
 """
 
-from mrcnn_plus.lint.anchor_fit import AnchorSuggestion, suggest_anchors
 from mrcnn_plus.lint.engine import check
+from mrcnn_plus.lint.estimates.anchor_fit import AnchorSuggestion, suggest_anchors
+from mrcnn_plus.lint.estimates.image_size_choice import SizeSuggestion, suggest_image_size
 from mrcnn_plus.lint.facts import Run
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING, Finding, Report
-from mrcnn_plus.lint.image_size_choice import SizeSuggestion, suggest_image_size
 from mrcnn_plus.lint.registry import Rule, all_rules
 
 __all__ = [

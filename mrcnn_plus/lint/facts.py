@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcnn_plus.lint.tables import ImageTable, ObjectTable
+from mrcnn_plus.lint.measuring.tables import ImageTable, ObjectTable
 
 HEADERS_DEPTH = "headers"
 PIXELS_DEPTH = "pixels"
@@ -56,21 +56,21 @@ class Split:
 
     @cached_property
     def images(self) -> ImageTable:
-        from mrcnn_plus.lint.image_facts import read_image_table
+        from mrcnn_plus.lint.measuring.image_facts import read_image_table
 
         return read_image_table(self)
 
     @cached_property
     def objects(self) -> ObjectTable | None:
         """None if the data set has no annotations and no pixels were read."""
-        from mrcnn_plus.lint.object_facts import read_object_table
+        from mrcnn_plus.lint.measuring.object_facts import read_object_table
 
         return read_object_table(self)
 
     @cached_property
     def pixels(self) -> list:
         """`pixel_scan.PixelFacts` of each image that was read: a sample of them, or all at depth "pixels"."""
-        from mrcnn_plus.lint.pixel_scan import scan_pixels
+        from mrcnn_plus.lint.measuring.pixel_scan import scan_pixels
 
         return scan_pixels(self)
 
@@ -129,14 +129,14 @@ class Facts:
     @cached_property
     def environment(self):
         """`environment_facts.Environment`: packages, devices and processes of the machine."""
-        from mrcnn_plus.lint.environment_facts import read_environment
+        from mrcnn_plus.lint.measuring.environment_facts import read_environment
 
         return self.run.environment or read_environment()
 
     @cached_property
     def augmentation(self):
         """`augmentation_check.AugmentationFacts` of the run's augmentation, tried on images; None without one."""
-        from mrcnn_plus.lint.augmentation_check import observe_run
+        from mrcnn_plus.lint.measuring.augmentation_check import observe_run
 
         return observe_run(self)
 

@@ -10,7 +10,7 @@ from mrcnn_plus import lint
 from mrcnn_plus.data.dataset import describe_dataset
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.lint import registry
-from mrcnn_plus.lint.random_states import RandomStates
+from mrcnn_plus.lint.measuring.random_states import RandomStates
 
 logger = logging.getLogger(__name__)
 

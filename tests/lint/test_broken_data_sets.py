@@ -9,7 +9,7 @@ from PIL import Image
 
 from mrcnn_plus import lint
 from mrcnn_plus.data import open_dataset
-from mrcnn_plus.lint import worker_pool
+from mrcnn_plus.lint.measuring import worker_pool
 from tests.support import user_data_sets as user
 from tests.support.lint_data import HEIGHT, WIDTH, coco_content, noise, write_coco
 

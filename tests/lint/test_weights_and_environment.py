@@ -7,9 +7,9 @@ import pytest
 
 from mrcnn_plus import lint
 from mrcnn_plus.config import Config
-from mrcnn_plus.lint import environment_facts
-from mrcnn_plus.lint.environment_facts import imports_imgaug_itself, read_environment, version_numbers
-from mrcnn_plus.lint.weights_facts import read_weights_facts, weights_path
+from mrcnn_plus.lint.measuring import environment_facts
+from mrcnn_plus.lint.measuring.environment_facts import imports_imgaug_itself, read_environment, version_numbers
+from mrcnn_plus.lint.measuring.weights_facts import read_weights_facts, weights_path
 
 from ..support.weights_files import COCO_LIKE, RESNET50_FIVE_CLASSES, write_shapes
 

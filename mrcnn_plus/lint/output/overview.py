@@ -127,7 +127,7 @@ def left_out(role: str, dataset: Any) -> list[LeftOut]:
 
 def _sizes(dataset) -> list[tuple[int, int]]:
     """`(width, height)` of the images: as declared, else from the headers of some of the files."""
-    from mrcnn_plus.lint.file_headers import read_file_header
+    from mrcnn_plus.lint.measuring.file_headers import read_file_header
 
     sizes, opened = [], 0
     for info in dataset.image_info:

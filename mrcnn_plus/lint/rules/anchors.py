@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 
 from mrcnn_plus.constants import RPN_NEGATIVE_IOU, RPN_POSITIVE_IOU
-from mrcnn_plus.lint.anchor_fit import HALF, anchor_settings, best_anchor_iou, can_match, choose_anchors
+from mrcnn_plus.lint.estimates.anchor_fit import HALF, anchor_settings, best_anchor_iou, can_match, choose_anchors
+from mrcnn_plus.lint.estimates.molded import mold_objects
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.molded import mold_objects
 from mrcnn_plus.lint.registry import CONFIG, HEADERS, OBJECTS, RUN, Violation, rule
 from mrcnn_plus.lint.rules.backbone import published_weights
 from mrcnn_plus.lint.setting_types import EXPECTED, fits, received, resize_mode

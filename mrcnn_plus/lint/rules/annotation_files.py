@@ -2,7 +2,7 @@
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import problems_of, violations_of
-from mrcnn_plus.lint.image_facts import draws_annotations
+from mrcnn_plus.lint.measuring.image_facts import draws_annotations
 from mrcnn_plus.lint.registry import DATA, HEADERS, OBJECTS, PIXELS, Violation, rule
 
 

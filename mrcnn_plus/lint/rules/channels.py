@@ -3,7 +3,7 @@
 import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, WARNING
-from mrcnn_plus.lint.image_facts import loads_by_path
+from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import CONFIG, DATA, RUN, Violation, rule
 from mrcnn_plus.lint.rules.backbone import published_weights
 from mrcnn_plus.lint.setting_types import fits, received

@@ -4,7 +4,7 @@ import numpy as np
 
 from mrcnn_plus.lint.findings import INFO, WARNING
 from mrcnn_plus.lint.grouping import counted
-from mrcnn_plus.lint.image_facts import draws_annotations
+from mrcnn_plus.lint.measuring.image_facts import draws_annotations
 from mrcnn_plus.lint.registry import OBJECTS, PIXELS, Violation, rule
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from mrcnn_plus.lint.crowding import suppressed_objects
+from mrcnn_plus.lint.estimates.crowding import suppressed_objects
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.registry import CONFIG, OBJECTS, RUN, Violation, rule
 from mrcnn_plus.lint.setting_types import EXPECTED, fits, received

@@ -7,10 +7,10 @@ import shutil
 import sys
 import tempfile
 
-from mrcnn_plus.lint.environment_facts import imports_imgaug_itself, version_numbers
+from mrcnn_plus.lint.estimates.memory import can_forecast, count_parameters, readable
 from mrcnn_plus.lint.facts import PIXELS_DEPTH
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.memory import can_forecast, count_parameters, readable
+from mrcnn_plus.lint.measuring.environment_facts import imports_imgaug_itself, version_numbers
 from mrcnn_plus.lint.registry import CONFIG, ENVIRONMENT, RUN, Violation, rule
 
 _OPENCV = (

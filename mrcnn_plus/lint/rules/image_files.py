@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import by_kind, counted, problems_of, violations_of
-from mrcnn_plus.lint.image_facts import loads_by_path
+from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import DATA, HEADERS, PIXELS, Violation, rule
 
 # Endings of names for the kinds of content that Pillow tells apart.

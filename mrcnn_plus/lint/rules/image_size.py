@@ -1,8 +1,8 @@
 """Settings of the image size by themselves; against the images of a data set: `image_size_and_data.py`."""
 
 from mrcnn_plus.constants import SIZE_STEP, round_up
+from mrcnn_plus.lint.estimates.image_size_choice import suggested_changes
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.image_size_choice import suggested_changes
 from mrcnn_plus.lint.registry import CONFIG, RUN, Violation, rule
 from mrcnn_plus.lint.setting_types import EXPECTED, fits, received, resize_mode
 

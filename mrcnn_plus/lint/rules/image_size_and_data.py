@@ -6,9 +6,9 @@ import numpy as np
 
 from mrcnn_plus.config_values import resize_settings
 from mrcnn_plus.constants import SIZE_STEP, round_up
+from mrcnn_plus.lint.estimates.image_size_choice import choose_image_size, object_sides
+from mrcnn_plus.lint.estimates.molded import can_resize, mold_images, mold_objects, mold_sizes
 from mrcnn_plus.lint.findings import INFO, WARNING
-from mrcnn_plus.lint.image_size_choice import choose_image_size, object_sides
-from mrcnn_plus.lint.molded import can_resize, mold_images, mold_objects, mold_sizes
 from mrcnn_plus.lint.registry import CONFIG, HEADERS, OBJECTS, Violation, rule
 from mrcnn_plus.lint.setting_types import resize_mode
 

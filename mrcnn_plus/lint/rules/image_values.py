@@ -5,7 +5,7 @@ import numpy as np
 from mrcnn_plus.data.instance_checks import fit_channels
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import by_kind, counted
-from mrcnn_plus.lint.image_facts import loads_by_path
+from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import PIXELS, Violation, rule
 
 _USUAL_MEAN = 123.0

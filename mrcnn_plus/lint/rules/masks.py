@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from mrcnn_plus.lint.estimates.memory import full_mask_bytes, input_shape, readable
+from mrcnn_plus.lint.estimates.molded import can_resize, mold_objects
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.memory import full_mask_bytes, input_shape, readable
-from mrcnn_plus.lint.molded import can_resize, mold_objects
 from mrcnn_plus.lint.registry import CONFIG, HEADERS, OBJECTS, Violation, rule
 from mrcnn_plus.lint.setting_types import EXPECTED, fits, received
 

@@ -1,8 +1,6 @@
 """Memory and devices: will a step fit?"""
 
-from mrcnn_plus.lint import devices
-from mrcnn_plus.lint.findings import WARNING
-from mrcnn_plus.lint.memory import (
+from mrcnn_plus.lint.estimates.memory import (
     can_forecast,
     changes_to_fit,
     forecast_detection,
@@ -11,6 +9,8 @@ from mrcnn_plus.lint.memory import (
     readable,
     savings,
 )
+from mrcnn_plus.lint.findings import WARNING
+from mrcnn_plus.lint.measuring import devices
 from mrcnn_plus.lint.registry import CONFIG, ENVIRONMENT, Violation, rule
 from mrcnn_plus.lint.setting_types import fits
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.grouping import counted, problems_of, violations_of
-from mrcnn_plus.lint.image_facts import keeps_annotations, loads_by_path
-from mrcnn_plus.lint.picture_fit import fits_better
+from mrcnn_plus.lint.measuring.image_facts import keeps_annotations, loads_by_path
+from mrcnn_plus.lint.measuring.picture_fit import fits_better
 from mrcnn_plus.lint.registry import HEADERS, PIXELS, Violation, rule
 
 # The EXIF orientation that turns a picture back.

@@ -4,7 +4,7 @@ import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.grouping import counted
-from mrcnn_plus.lint.picture_fit import ORIENTATIONS, best_orientation
+from mrcnn_plus.lint.measuring.picture_fit import ORIENTATIONS, best_orientation
 from mrcnn_plus.lint.registry import HEADERS, OBJECTS, PIXELS, Violation, rule
 
 _SWAPPED = 5

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
+from mrcnn_plus.lint.estimates.molded import can_resize, mold_objects
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.molded import can_resize, mold_objects
 from mrcnn_plus.lint.registry import CONFIG, HEADERS, OBJECTS, RUN, Violation, rule
 from mrcnn_plus.lint.setting_types import EXPECTED, fits, received
 

@@ -6,7 +6,7 @@ from collections import Counter
 from mrcnn_plus.data.readers.class_names import alike_names
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import counted, listed, problems_of, violations_of
-from mrcnn_plus.lint.image_facts import keeps_annotations
+from mrcnn_plus.lint.measuring.image_facts import keeps_annotations
 from mrcnn_plus.lint.registry import DATA, PIXELS, Violation, rule
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mrcnn_plus.lint.file_contents import same_files
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.grouping import counted, listed
+from mrcnn_plus.lint.measuring.file_contents import same_files
 from mrcnn_plus.lint.registry import DATA, HEADERS, OBJECTS, PIXELS, Violation, rule
 
 

@@ -7,8 +7,8 @@ import math
 from numbers import Real
 from typing import NamedTuple
 
+from mrcnn_plus.lint.estimates.memory import readable
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.memory import readable
 from mrcnn_plus.lint.registry import CONFIG, DATA, ENVIRONMENT, RUN, Violation, rule
 from mrcnn_plus.lint.rules.environment import checkpoint_bytes, existing_folder, free_bytes
 from mrcnn_plus.lint.spelling import nearest_of

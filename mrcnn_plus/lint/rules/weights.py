@@ -7,9 +7,9 @@ import os
 from mrcnn_plus.config import Config
 from mrcnn_plus.config_base import equal_values
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
+from mrcnn_plus.lint.measuring.weights_facts import WeightsFacts, read_weights_facts, weights_path
 from mrcnn_plus.lint.registry import CONFIG, PIXELS, RUN, Violation, rule
 from mrcnn_plus.lint.setting_types import BACKBONES, fits
-from mrcnn_plus.lint.weights_facts import WeightsFacts, read_weights_facts, weights_path
 
 _COCO_CLASSES = 81
 # What the shape of a kernel tells about a setting: setting, layer, axis.

@@ -5,7 +5,7 @@ import importlib.util
 from mrcnn_plus.config import Config
 from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.lint import Run
-from mrcnn_plus.lint.environment_facts import Environment
+from mrcnn_plus.lint.measuring.environment_facts import Environment
 from tests.support.lint_cases import Case
 
 PROGRAM = """

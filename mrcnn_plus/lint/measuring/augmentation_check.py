@@ -20,7 +20,7 @@ import numpy as np
 from mrcnn_plus.config_values import resize_settings
 from mrcnn_plus.data.augmentation import apply_augmentation
 from mrcnn_plus.data.ground_truth import load_checked_image, make_ground_truth
-from mrcnn_plus.lint.random_states import RandomStates
+from mrcnn_plus.lint.measuring.random_states import RandomStates
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mrcnn_plus.lint.tables import ImageTable
+from mrcnn_plus.lint.measuring.tables import ImageTable
 
 _PIECE = 4096
 _BLOCK = 1 << 20

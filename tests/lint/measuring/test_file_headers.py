@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrcnn_plus.lint import file_headers
-from mrcnn_plus.lint.file_headers import read_file_header
+from mrcnn_plus.lint.measuring import file_headers
+from mrcnn_plus.lint.measuring.file_headers import read_file_header
 from tests.support.lint_data import noise
 
 FORMATS = {"PNG": "a.png", "JPEG": "a.jpg", "GIF": "a.gif", "BMP": "a.bmp", "TIFF": "a.tif", "WEBP": "a.webp"}

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.lint.progress import progress_bar
-from mrcnn_plus.lint.tables import ImageTable
+from mrcnn_plus.lint.measuring.progress import progress_bar
+from mrcnn_plus.lint.measuring.tables import ImageTable
 
 _THREADS = 8
 _CHUNK = 500
@@ -83,7 +83,7 @@ def _have_common(names):
 
 def _read_headers(split, paths):
     """`FileHeader` of all files; reading waits for the disk, so several threads do it."""
-    from mrcnn_plus.lint.file_headers import FileHeader, read_file_header
+    from mrcnn_plus.lint.measuring.file_headers import FileHeader, read_file_header
 
     by_path = loads_by_path(split.dataset)
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mrcnn_plus.lint.estimates.molded import can_resize, mold_images
 from mrcnn_plus.lint.facts import Facts
-from mrcnn_plus.lint.molded import can_resize, mold_images
 from mrcnn_plus.lint.setting_types import built_in_backbone, fits
 
 # Blocks in stages 2 to 5 and whether they are bottlenecks; `network.backbones.resnet` builds them, but loads Keras.

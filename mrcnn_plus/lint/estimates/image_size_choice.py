@@ -9,8 +9,8 @@ import numpy as np
 from mrcnn_plus.constants import SIZE_STEP, round_up
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
+from mrcnn_plus.lint.estimates.molded import clip_to_image, mold_sizes
 from mrcnn_plus.lint.facts import HEADERS_DEPTH, Facts, Split
-from mrcnn_plus.lint.molded import clip_to_image, mold_sizes
 
 _SMALL_OBJECTS = 0.1  # this share of the objects decides, not the single smallest one
 _LEAST_SIDE = 16  # pixels that a small object should have in the network's input

@@ -9,7 +9,7 @@ from mrcnn_plus import lint
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.anchors import feature_shapes, generate_pyramid_anchors
 from mrcnn_plus.geometry.boxes import compute_overlaps
-from mrcnn_plus.lint.anchor_fit import AnchorSettings, best_anchor_iou
+from mrcnn_plus.lint.estimates.anchor_fit import AnchorSettings, best_anchor_iou
 from tests.support.lint_boxes import boxes_dataset, settings, similar_objects
 
 DEFAULT = AnchorSettings((32, 64, 128, 256, 512), (0.5, 1, 2), (4, 8, 16, 32, 64))

@@ -3,7 +3,13 @@
 import pytest
 
 from mrcnn_plus import lint
-from mrcnn_plus.lint.memory import can_forecast, count_parameters, forecast_detection, forecast_training, savings
+from mrcnn_plus.lint.estimates.memory import (
+    can_forecast,
+    count_parameters,
+    forecast_detection,
+    forecast_training,
+    savings,
+)
 from tests.support.lint_boxes import settings, similar_objects
 
 LIGHT = {

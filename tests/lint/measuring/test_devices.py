@@ -2,7 +2,7 @@
 
 import pytest
 
-from mrcnn_plus.lint.devices import machine_memory, parse_gpus
+from mrcnn_plus.lint.measuring.devices import machine_memory, parse_gpus
 
 LISTED = "NVIDIA A100-SXM4-40GB, 40960\nTesla T4, 15360\nbroken line\nName, [N/A]\n"
 

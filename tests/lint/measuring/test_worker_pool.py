@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from mrcnn_plus.lint import worker_pool
-from mrcnn_plus.lint.worker_pool import Died, map_items
+from mrcnn_plus.lint.measuring import worker_pool
+from mrcnn_plus.lint.measuring.worker_pool import Died, map_items
 
 
 def square(number):
@@ -90,7 +90,7 @@ def test_processes_that_never_begin_are_replaced_by_threads(forking, monkeypatch
 
 PROGRAM = """
 import time
-from mrcnn_plus.lint.worker_pool import map_items
+from mrcnn_plus.lint.measuring.worker_pool import map_items
 print("begins", flush=True)
 try:
     map_items(lambda _: time.sleep(60), [1, 2, 3], workers=2)

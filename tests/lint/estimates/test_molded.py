@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.geometry.resizing import ResizeSettings, resize_image
+from mrcnn_plus.lint.estimates.molded import mold_objects, mold_sizes
 from mrcnn_plus.lint.facts import Split
-from mrcnn_plus.lint.molded import mold_objects, mold_sizes
 from tests.support.lint_boxes import boxes_dataset, settings
 
 SIZES = [

@@ -13,8 +13,8 @@ import numpy as np
 
 from mrcnn_plus.constants import RPN_POSITIVE_IOU
 from mrcnn_plus.errors import ConfigError, DatasetError
+from mrcnn_plus.lint.estimates.molded import MoldedObjects, can_resize, mold_objects
 from mrcnn_plus.lint.facts import HEADERS_DEPTH, Facts, Split
-from mrcnn_plus.lint.molded import MoldedObjects, can_resize, mold_objects
 from mrcnn_plus.lint.setting_types import fits, received
 
 HALF = 0.5  # an object that no anchor overlaps by half is hardly proposed

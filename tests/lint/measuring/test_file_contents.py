@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mrcnn_plus.lint import file_contents
-from mrcnn_plus.lint.file_contents import same_files
-from mrcnn_plus.lint.tables import ImageTable
+from mrcnn_plus.lint.measuring import file_contents
+from mrcnn_plus.lint.measuring.file_contents import same_files
+from mrcnn_plus.lint.measuring.tables import ImageTable
 
 
 def table(folder, contents):

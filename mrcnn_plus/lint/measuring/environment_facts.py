@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mrcnn_plus.lint.worker_pool import can_fork
+from mrcnn_plus.lint.measuring.worker_pool import can_fork
 
 _SECONDS_FOR_DEVICES = 5
 _CUDA_OF_BACKENDS = {

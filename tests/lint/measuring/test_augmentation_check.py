@@ -8,8 +8,8 @@ import pytest
 
 from mrcnn_plus import lint
 from mrcnn_plus.data.augmentation import import_imgaug
-from mrcnn_plus.lint.augmentation_check import Sample, observe_augmentation
-from mrcnn_plus.lint.random_states import RandomStates
+from mrcnn_plus.lint.measuring.augmentation_check import Sample, observe_augmentation
+from mrcnn_plus.lint.measuring.random_states import RandomStates
 
 iaa = import_imgaug().augmenters
 OWN = np.random.default_rng(5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrcnn_plus.lint.image_facts import draws_annotations
-from mrcnn_plus.lint.tables import ObjectTable
+from mrcnn_plus.lint.measuring.image_facts import draws_annotations
+from mrcnn_plus.lint.measuring.tables import ObjectTable
 
 
 def read_object_table(split) -> ObjectTable | None:

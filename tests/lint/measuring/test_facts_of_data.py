@@ -10,8 +10,8 @@ from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.data.ground_truth import load_checked_image
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.lint.facts import Split
-from mrcnn_plus.lint.image_facts import draws_annotations, image_names, loads_by_path
-from mrcnn_plus.lint.pixel_facts import measure_image
+from mrcnn_plus.lint.measuring.image_facts import draws_annotations, image_names, loads_by_path
+from mrcnn_plus.lint.measuring.pixel_facts import measure_image
 from tests.support.lint_data import Told, coco_content, noise, write_coco
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mrcnn_plus import lint
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.lint.image_size_choice import choose_image_size
+from mrcnn_plus.lint.estimates.image_size_choice import choose_image_size
 from tests.support.lint_boxes import boxes_dataset, settings, similar_objects
 
 

@@ -6,7 +6,7 @@ import pytest
 from mrcnn_plus.data import open_dataset
 from mrcnn_plus.data.readers.photo_frames import apply_orientation
 from mrcnn_plus.geometry.boxes import extract_bboxes
-from mrcnn_plus.lint.picture_fit import ORIENTATIONS, best_orientation, measure_fit, structure
+from mrcnn_plus.lint.measuring.picture_fit import ORIENTATIONS, best_orientation, measure_fit, structure
 from tests.support.lint_data import coco_content, noise, write_coco
 
 INVERSE = {6: 8, 8: 6}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 from mrcnn_plus.data.dataset import describe_image
-from mrcnn_plus.lint.pixel_facts import PixelFacts, measure_image
-from mrcnn_plus.lint.progress import progress_bar
-from mrcnn_plus.lint.worker_pool import Died, map_items
+from mrcnn_plus.lint.measuring.pixel_facts import PixelFacts, measure_image
+from mrcnn_plus.lint.measuring.progress import progress_bar
+from mrcnn_plus.lint.measuring.worker_pool import Died, map_items
 
 _ASKED_TWICE = 4
 _LOOKED_AT = 48

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+import mrcnn_plus
 from mrcnn_plus.data.dataset import describe_image
 from mrcnn_plus.data.instance_checks import check_answer, check_image
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
-from mrcnn_plus.lint.picture_fit import measure_fit, structure
+from mrcnn_plus.lint.measuring.picture_fit import measure_fit, structure
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _MOST_VALUES = 12
 _PART_SHARE = 0.02
 _TWIN_IOU = 0.9
 _NEAR = 0.5  # corners of twins differ by less than this share of the longer side
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGE = os.path.dirname(os.path.abspath(mrcnn_plus.__file__))
 _NOT_THE_USERS = ("<frozen", _PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
