@@ -101,17 +101,19 @@ def test_a_check_without_data_asks_for_no_data():
     assert [finding.code for finding in report.errors] == ["CFG015", "CFG020"]
 
 
-@pytest.mark.parametrize("code", [code for code in sorted(CASES) if code.startswith(ABOUT_SETTINGS)])
-def test_the_proposed_changes_are_the_cure(code, tmp_path):
-    arguments = {"select": code, **CASES[code].failing(tmp_path)}
-    findings = [finding for finding in lint.check(**arguments) if finding.changes]
-    if not findings:
-        pytest.skip("no single value is right")
-    for finding in findings:
-        for name, value in finding.changes.items():
-            setattr(arguments["config"], name, value)
-    left = [finding for finding in lint.check(**arguments) if finding.changes]
-    assert not left
+def test_the_proposed_changes_are_the_cure(tmp_path):
+    cured, sick = [], []
+    for code in sorted(code for code in CASES if code.startswith(ABOUT_SETTINGS)):
+        arguments = {"select": code, **CASES[code].failing(tmp_path)}
+        proposed = [finding for finding in lint.check(**arguments) if finding.changes]
+        for finding in proposed:
+            for name, value in finding.changes.items():
+                setattr(arguments["config"], name, value)
+        if proposed:
+            left = any(finding.changes for finding in lint.check(**arguments))
+            (sick if left else cured).append(code)
+    assert sick == []
+    assert len(cured) > 50  # for the others no single value is right
 
 
 def test_a_program_with_many_faults_is_clean_after_following_the_messages():
