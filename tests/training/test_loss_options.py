@@ -262,7 +262,7 @@ def test_a_value_that_cannot_work_is_refused_before_the_network_is_built(name, v
 # ---- in training ----
 
 
-@pytest.mark.backend
+# On JAX compiling all options together takes minutes; each one is compared with the slow version there.
 def test_a_training_step_with_every_option_has_finite_losses_that_add_up(tmp_path):
     """Two real steps, compiled where the backend compiles; class weights as `fit` would set them."""
     config = Steered()

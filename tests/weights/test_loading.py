@@ -70,7 +70,6 @@ def test_every_naming_of_weights_is_understood(
     assert_same(values(model), expected(layout))
 
 
-@pytest.mark.backend
 def test_weights_are_assigned_by_kind_whatever_their_order(
     build_model, small_layout, write_file, layers_of, values, expected
 ):
