@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from mrcnn_plus.errors import DatasetError
+from mrcnn_plus.lint.measuring.file_headers import FileHeader, read_file_header
 from mrcnn_plus.lint.measuring.progress import progress_bar
 from mrcnn_plus.lint.measuring.tables import ImageTable
+from mrcnn_plus.lint.measuring.worker_pool import Died, map_items
 
-_THREADS = 8
-_CHUNK = 500
+_CHUNK = 1000
 
 
 def read_image_table(split) -> ImageTable:
@@ -82,25 +83,21 @@ def _have_common(names):
 
 
 def _read_headers(split, paths):
-    """`FileHeader` of all files; reading waits for the disk, so several threads do it."""
-    from mrcnn_plus.lint.measuring.file_headers import FileHeader, read_file_header
-
-    by_path = loads_by_path(split.dataset)
+    """`FileHeader` of all files; thousands of them on all cores."""
+    read = functools.partial(_headers_of, loads_by_path(split.dataset))
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    workers = split.workers if len(chunks) > 1 else 0
+    with progress_bar(f"{split.name}: image files", len(paths), shown=split.progress) as advance:
+        answers = map_items(read, chunks, workers=workers, advance=lambda chunks: advance(chunks * _CHUNK))
+    return [
+        header
+        for chunk, answer in zip(chunks, answers, strict=True)
+        for header in ([FileHeader(error=answer.reason) for _ in chunk] if isinstance(answer, Died) else answer)
+    ]
 
-    def read(chunk):
-        return [FileHeader() if path is None and not by_path else read_file_header(path) for path in chunk]
 
-    headers = []
-    executor = ThreadPoolExecutor(_THREADS)
-    try:
-        with progress_bar(f"{split.name}: image files", len(paths), shown=split.progress) as advance:
-            for part in executor.map(read, chunks):
-                headers += part
-                advance(len(part))
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)  # no thread may live on: processes are forked later
-    return headers
+def _headers_of(by_path, paths):
+    return [FileHeader() if path is None and not by_path else read_file_header(path) for path in paths]
 
 
 def _set_frames(table, dataset, headers):
