@@ -142,12 +142,18 @@ def _merged(reports):
     from mrcnn_plus.lint import Report
     from mrcnn_plus.lint.findings import SEVERITIES
 
-    kept = {}
+    kept, told = [], set()
     for report in reports:
-        for finding in report:
-            kept.setdefault((finding.code, finding.where, finding.line, finding.message), finding)
-    findings = sorted(kept.values(), key=lambda finding: SEVERITIES.index(finding.severity))
+        new = [finding for finding in report if _what(finding) not in told]
+        kept += new
+        told.update(_what(finding) for finding in new)
+    findings = sorted(kept, key=lambda finding: SEVERITIES.index(finding.severity))
     return Report(tuple(findings), reports[0].skipped)
+
+
+def _what(finding):
+    """What a finding is about: a line of the program, or else its words."""
+    return finding.code, finding.where, finding.line or finding.message
 
 
 def _notes(program) -> list[str]:

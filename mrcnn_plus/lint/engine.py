@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mrcnn_plus.config_base import ConfigBase
-from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.lint import registry
 from mrcnn_plus.lint.facts import HEADERS_DEPTH, PIXELS_DEPTH, Facts, Run, Split
 from mrcnn_plus.lint.findings import SEVERITIES, Finding, Report
@@ -45,13 +45,16 @@ def check(
     `config.LINT_THRESHOLDS`. workers: processes that read pixels, None for all cores. progress: show progress bars.
 
     Returns a `Report`, errors first. A rule that fails is reported as a finding of its own (LNT001).
-    Raises `ConfigError` for an unknown `depth`, code or threshold given here.
+    Raises `ConfigError` for what is no configuration, an unknown `depth`, code or threshold; `DatasetError` for what is
+    no data set.
     """
     if depth not in (HEADERS_DEPTH, PIXELS_DEPTH):
         raise ConfigError(
             f"lint.check: expected depth={HEADERS_DEPTH!r} or {PIXELS_DEPTH!r}, received depth={depth!r}."
         )
     _check_is_config(config)
+    for name, dataset in (("train", train), ("val", val)):
+        _check_is_dataset(name, dataset)
     options = {"depth": depth, "sample": sample, "workers": workers, "progress": progress}
     facts = Facts(
         config=config,
@@ -124,6 +127,18 @@ def _check_is_config(config) -> None:
             f"lint.check: expected an instance of a Config subclass or None, received config={config!r}. The data sets "
             "come second and third: check(config, train, val)."
         )
+
+
+def _check_is_dataset(name, dataset) -> None:
+    """Raise unless it is None, or has the images, classes and methods of a `Dataset`."""
+    needed = ("image_info", "class_info", "load_image", "load_mask")
+    if dataset is None or (not isinstance(dataset, type) and all(hasattr(dataset, part) for part in needed)):
+        return
+    received = f"the class {name}={dataset.__name__}" if isinstance(dataset, type) else f"{name}={dataset!r}"
+    raise DatasetError(
+        f"lint.check: expected a prepared Dataset or None, received {received}. For an annotation file: "
+        "mrcnn_plus.data.open_dataset(path)."
+    )
 
 
 def _missing(rule: Rule, facts: Facts) -> str:

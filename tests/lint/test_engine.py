@@ -6,7 +6,8 @@ import pytest
 
 from mrcnn_plus import lint
 from mrcnn_plus.config import Config
-from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.data.dataset import Dataset
+from mrcnn_plus.errors import ConfigError, DatasetError
 
 
 class Parts(Config):
@@ -89,6 +90,19 @@ def test_arguments_that_name_nothing_are_an_error(arguments, message):
 def test_a_configuration_is_an_instance(config, message):
     with pytest.raises(ConfigError, match=message):
         lint.check(config)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("photos.json", r"train='photos.json'. .*open_dataset"),
+        (Dataset, "the class train=Dataset"),
+        (Parts(), "train="),
+    ],
+)
+def test_a_data_set_is_an_instance_of_dataset(dataset, message):
+    with pytest.raises(DatasetError, match=message):
+        lint.check(Parts(), dataset)
 
 
 def test_a_rule_that_fails_is_a_finding_and_the_others_run():
