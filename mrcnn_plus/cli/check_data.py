@@ -59,7 +59,7 @@ def run(arguments) -> int:
         roles = {"train" if val is not None else "data": train, "val": val}
         given = {role: dataset for role, dataset in roles.items() if dataset is not None}
         overviews = [describe_data(role, dataset) for role, dataset in given.items()]
-        skipped = [item for role, dataset in given.items() for item in left_out(role, dataset)]
+        skipped = left_out(given, report)
     _write_files(arguments, report, overviews, skipped, notes)
     if arguments.json != "-":
         _print(report, overviews, skipped)

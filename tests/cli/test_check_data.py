@@ -59,6 +59,13 @@ def test_what_training_would_skip_is_listed_with_rule_and_place(tmp_path, capsys
     assert "DAT0" in left_out and "99" in left_out and "train.json0.png" in left_out
 
 
+def test_an_outline_beside_its_image_is_listed_as_left_out(tmp_path, capsys):
+    beside = {**TWO_POINTS, "segmentation": [[100, 5, 120, 5, 120, 25]], "bbox": [100, 5, 20, 20]}
+    _, out, _ = check(capsys, write_coco(tmp_path, annotations=[beside]))
+    left_out = out.partition("Left out of training: 1")[2]
+    assert "DAT013" in left_out and "(id 99)" in left_out and "train.json0.png" in left_out
+
+
 def test_json_holds_everything(tmp_path, capsys):
     path = write_coco(tmp_path, annotations=[TWO_POINTS])
     _, out, _ = check(capsys, path, "--json", "-")

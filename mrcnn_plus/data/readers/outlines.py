@@ -113,7 +113,7 @@ def why_undrawable(annotation):
     if kind == "polygon":
         parts = [part for part in geometry if len(part) >= 3]
         if not parts:
-            return "DAT033", f"expected an outline of at least 3 points, received {sum(map(len, geometry))}"
+            return "DAT033", f"expected an outline of at least 3 points, received {sum(map(len, geometry)) or 'none'}"
     elif kind in ("polyline", "point"):
         parts = [geometry]
         if not len(geometry):

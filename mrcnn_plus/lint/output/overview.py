@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 _MOST_HEADERS = 1000  # image files that are opened for their size where the annotations do not declare it
+_LEAVE_OUT = ("DAT013", "DAT014")  # rules about objects that training drops
 _FORMAT_NAMES = {
     "coco": "COCO json",
     "via": "VIA (VGG Image Annotator)",
@@ -116,13 +117,24 @@ def describe_data(role: str, dataset: Any) -> DataOverview:
     )
 
 
-def left_out(role: str, dataset: Any) -> list[LeftOut]:
-    """What the reader met that will not be trained on."""
-    return [
+def left_out(datasets: dict[str, Any], report: Any) -> list[LeftOut]:
+    """What will not be trained on: what the readers skipped, and instances without a pixel that were found in a check.
+
+    datasets: {role: data set}; report: `lint.Report` of them.
+    """
+    listed = [
         LeftOut(role, problem.code, problem.where, problem.message)
+        for role, dataset in datasets.items()
         for problem in getattr(dataset, "problems", ())
         if problem.skipped
     ]
+    known = {item.where for item in listed}
+    for finding in report:
+        for place in finding.places if finding.code in _LEAVE_OUT else ():
+            role, _, where = place.partition(": ")
+            if where not in known:
+                listed.append(LeftOut(role, finding.code, where, finding.message))
+    return listed
 
 
 def _sizes(dataset) -> list[tuple[int, int]]:

@@ -138,7 +138,7 @@ def test_an_image_that_is_nowhere_is_listed(folder):
     "broken, code, words",
     [
         (shape(points=[(1, 1), (5, 5)]), "DAT033", "at least 3 points"),
-        (shape(points=[]), "DAT033", "received 0"),
+        (shape(points=[]), "DAT033", "received none"),
         (shape(points=[(1, 1, 1)]), "DAT033", "each of two numbers"),
         (shape(points=[(1, "a"), (2, 3), (4, 5)]), "DAT033", "each of two numbers"),
         (shape(points=[(1, float("nan")), (2, 3), (4, 5)]), "DAT034", "finite"),

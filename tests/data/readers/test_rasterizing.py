@@ -106,7 +106,7 @@ def test_points_and_lines_need_a_stated_size():
     "broken, code, reason",
     [
         (polygon((1, 1), (9, 1)), "DAT033", "at least 3 points, received 2"),
-        (annotation("polygon", []), "DAT033", "received 0"),
+        (annotation("polygon", []), "DAT033", "received none"),
         (polygon((1, 1), (9, np.nan), (5, 5)), "DAT034", "finite"),
         (polygon((1, 1), (9, np.inf), (5, 5)), "DAT034", "finite"),
         (polygon((1, 1), (9, 1e9), (5, 5)), "DAT034", "pixels of the image"),
