@@ -1,7 +1,10 @@
-"""What the settings against imbalance do: average precision with and without them, on pictures that are made here.
+"""What the settings of training do: average precision with and without them, on pictures that are made here.
 
     python benchmarks/steering.py imbalance     # 20 squares for each disc: CLASS_WEIGHTS and SAMPLER
     python benchmarks/steering.py collapse      # one faint speck in an image: positive weights, normalization, focal
+    python benchmarks/steering.py multipliers   # new heads on a trained backbone: one rate, or rates by part
+    python benchmarks/steering.py explosion     # SGD at a rate that is too high: clipping and warm-up
+    python benchmarks/steering.py precision     # float32 against mixed_bfloat16
 
 Every arm trains a small network from random weights with the same steps, once for each seed, and is scored on images
 of their own with as many objects of every class. Some minutes for an arm and a seed on two cores.
@@ -9,6 +12,7 @@ of their own with as many objects of every class. Some minutes for an arm and a 
 
 import argparse
 import csv
+import os
 import statistics
 import tempfile
 import time
@@ -21,8 +25,18 @@ from mrcnn_plus.config import Config
 from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.evaluation.coco import detect_dataset, evaluate_detections
 from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.training.failed_step import NonFiniteError
 
 SQUARE, DISC = 1, 2
+
+
+#: Layers that begin anew on a backbone and pyramid that are trained.
+HEADS = (
+    *("rpn_conv_shared", "rpn_class_raw", "rpn_bbox_pred"),
+    *("mrcnn_class_conv1", "mrcnn_class_bn1", "mrcnn_class_conv2", "mrcnn_class_bn2"),
+    *("mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask_deconv", "mrcnn_mask"),
+    *(f"mrcnn_mask_{kind}{number}" for kind in ("conv", "bn") for number in (1, 2, 3, 4)),
+)
 
 
 class SmallConfig(Config):
@@ -107,7 +121,33 @@ def sparse(seed):
     )
 
 
-SAMPLED = {"rpn_bbox_loss": "sampled", "mrcnn_class_loss": "sampled", "mrcnn_bbox_loss": "sampled"}
+def plain(seed):
+    """One to three figures in each image, as many of both classes: nothing is difficult here."""
+    rng = np.random.default_rng([seed, 9])
+    looks = {"sizes": (14, 26), "contrast": 90}
+    return (
+        Figures([rng.integers(1, 3, rng.integers(1, 4)).tolist() for _ in range(400)], first_seed=10_000, **looks),
+        Figures([[SQUARE, DISC]] * 100, first_seed=900_000, **looks),
+    )
+
+
+def pretrained_backbone(seed, folder):
+    """Path of weights that were trained on other figures, smaller and fainter, for as many steps as an arm has."""
+    path = os.path.join(folder, f"pretrained_{seed}.h5")
+    if not os.path.exists(path):
+        config = SmallConfig()
+        config.SEED = 100 + seed
+        config.STEPS_PER_EPOCH, config.LR_SCHEDULE = 300, "cosine"
+        model = MaskRCNN(mode="training", config=config, model_dir=folder)
+        train, _ = plain(100 + seed)
+        model.train(train, None, learning_rate=1e-3, epochs=1, layers="all", lint="off")
+        model.keras_model.save_weights(path)
+    return path
+
+
+BY_PART = {"backbone": 0.1, "rpn": 0.2, "heads": 1.0}
+# SGD as Matterport's, at a rate where every run here is lost without help.
+TOO_HIGH = {"OPTIMIZER": "SGD", "LEARNING_RATE": 0.2, "LR_SCHEDULE": "cosine"}
 EXPERIMENTS = {
     "imbalance": (
         imbalanced,
@@ -137,25 +177,56 @@ EXPERIMENTS = {
             },
         },
     ),
+    "multipliers": (
+        plain,
+        {
+            "one rate, low": {"LEARNING_RATE": 1e-4, "PRETRAINED": True},
+            "one rate, high": {"LEARNING_RATE": 1e-2, "PRETRAINED": True},
+            "rates by part": {"LEARNING_RATE": 1e-2, "LR_MULTIPLIERS": BY_PART, "PRETRAINED": True},
+        },
+    ),
+    "explosion": (
+        plain,
+        {
+            "none": {**TOO_HIGH, "GRADIENT_CLIP_NORM": None},
+            "clip each variable": TOO_HIGH,
+            "clip the whole": {**TOO_HIGH, "GRADIENT_CLIP_BY": "global"},
+            "warm-up": {**TOO_HIGH, "GRADIENT_CLIP_NORM": None, "WARMUP_STEPS": 100},
+            "clip the whole, warm-up": {**TOO_HIGH, "GRADIENT_CLIP_BY": "global", "WARMUP_STEPS": 100},
+        },
+    ),
+    "precision": (
+        plain,
+        {"float32": {}, "mixed_bfloat16": {"PRECISION": "mixed_bfloat16"}},
+    ),
 }
 
 
-def train_and_score(make_data, settings, seed, steps):
-    """AP50 of the boxes by class of one run, and "sure": detections with a score above 0.5 per image."""
+def train_and_score(make_data, settings, seed, steps, folder):
+    """AP50 of the boxes by class of one run, and "sure": detections with a score above 0.5 per image.
+
+    A run that stops because a value is not finite has "steps" below those that were asked for, and no precision.
+    """
     keras.utils.clear_session()
     config = SmallConfig()
     config.SEED, config.STEPS_PER_EPOCH = seed, steps
+    settings = {"LR_SCHEDULE": "cosine", **settings}
+    pretrained = pretrained_backbone(seed, folder) if settings.pop("PRETRAINED", False) else None
     for name, value in settings.items():
         setattr(config, name, value)
     train, val = make_data(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        model = MaskRCNN(mode="training", config=config, model_dir=folder)
-        falling = keras.optimizers.schedules.CosineDecay(config.LEARNING_RATE, steps)
-        model.train(train, None, learning_rate=falling, epochs=1, layers="all", lint="off")
-        ground_truth, found = detect_dataset(model.detect, val, batch_size=config.BATCH_SIZE)
+    model = MaskRCNN(mode="training", config=config, model_dir=folder)
+    if pretrained:
+        model.load_weights(pretrained, by_name=True, exclude=HEADS)
+    try:
+        model.train(train, None, learning_rate=config.LEARNING_RATE, epochs=1, layers="all", lint="off")
+    except NonFiniteError as error:
+        print(error)
+        return {"square": 0.0, "disc": 0.0, "sure": 0.0, "steps": int(model.keras_model.optimizer.iterations)}
+    ground_truth, found = detect_dataset(model.detect, val, batch_size=config.BATCH_SIZE)
     scores = evaluate_detections(ground_truth, found, ("bbox",))["bbox"]
     sure = sum(one["score"] > 0.5 for one in found) / len(val.image_ids)
-    return {**{entry.name: entry.ap50 for entry in scores.per_class}, "sure": sure}
+    return {**{entry.name: entry.ap50 for entry in scores.per_class}, "sure": sure, "steps": steps}
 
 
 def main():
@@ -169,20 +240,27 @@ def main():
     print_machine()
     make_data, arms = EXPERIMENTS[arguments.experiment]
     chosen = {name: settings for name, settings in arms.items() if not arguments.arms or name in arguments.arms}
-    results = {name: [] for name in chosen}
+    with tempfile.TemporaryDirectory() as folder:
+        results = run_arms(arguments, make_data, chosen, folder)
+    print(f"\n{'':28} {'AP50 square':>22} {'AP50 disc':>22} {'sure / image':>22} {'steps':>22}")
+    for name, runs in results.items():
+        print(f"{name:28}", *(_with_spread([run[key] for run in runs]) for key in ("square", "disc", "sure", "steps")))
+
+
+def run_arms(arguments, make_data, arms, folder):
+    """The scores of every arm, a list with one entry for each seed; each is printed as soon as it is there."""
+    results = {name: [] for name in arms}
     for seed in range(arguments.seeds):  # seed by seed, so that a run that is broken off still compares all arms
-        for name, settings in chosen.items():
+        for name, settings in arms.items():
             start = time.perf_counter()
-            found = train_and_score(make_data, settings, seed, arguments.steps)
+            found = train_and_score(make_data, settings, seed, arguments.steps, folder)
             results[name].append(found)
             row = [arguments.experiment, name, seed, arguments.steps, *(f"{value:.4f}" for value in found.values())]
             print(*row, f"{time.perf_counter() - start:.0f} s", sep=", ", flush=True)
             if arguments.csv:
                 with open(arguments.csv, "a", newline="", encoding="utf-8") as file:
                     csv.writer(file).writerow(row)
-    print(f"\n{'':28} {'AP50 square':>22} {'AP50 disc':>22} {'sure / image':>20}")
-    for name, runs in results.items():
-        print(f"{name:28}", *(_with_spread([run[key] for run in runs]) for key in ("square", "disc", "sure")))
+    return results
 
 
 def _with_spread(values):

@@ -14,6 +14,7 @@ _EXPORTS = {
     "Dataset": "mrcnn_plus.data.dataset",
     "DatasetError": "mrcnn_plus.errors",
     "MaskRCNN": "mrcnn_plus.mask_rcnn",
+    "Stage": "mrcnn_plus.training.stages",
     "WeightsError": "mrcnn_plus.errors",
 }
 

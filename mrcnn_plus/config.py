@@ -36,8 +36,10 @@ class Config(ConfigBase):
 
     # ---- Devices and speed ------------------------------------------------------------------------------------------
 
-    # Multiplies the images of a step (BATCH_SIZE), as in Matterport. One device computes them all; sharing a step among
-    # several devices is planned. Leave it at 1.
+    # Devices that share the steps of training, IMAGES_PER_GPU images each; a step then has the result of one device
+    # with the same BATCH_SIZE = IMAGES_PER_GPU x GPU_COUNT. TensorFlow and JAX; with several hosts (JAX) the devices of
+    # all of them. Where there are fewer, those that are there compute all images. Detection takes one device, and
+    # batches of BATCH_SIZE.
     GPU_COUNT = 1
 
     # Images per device and step. More give steadier gradients and need more memory: about two images of 1024 x 1024
@@ -52,9 +54,14 @@ class Config(ConfigBase):
     # takes tens of seconds longer, every later one less.
     JIT_COMPILE = None
 
-    # Threads that load and augment images while the network computes; None chooses from the number of cores, 0 loads
-    # in the main thread, which is the easiest to debug.
+    # How many batches are loaded and augmented at once while the network computes; None chooses by the number of cores
+    # (one less, between 2 and 4), 0 loads in the main thread, which is the easiest to debug.
     WORKERS = None
+
+    # False: WORKERS are threads, which suits most data sets, for decoding and resizing run on all cores at once. True:
+    # they are processes, which also share out Python code (drawing masks, augmentation); each holds a copy of the data
+    # set, takes seconds to start, and needs everything that loads images in importable modules.
+    USE_MULTIPROCESSING = False
 
     # ---- Classes ----------------------------------------------------------------------------------------------------
 
@@ -207,6 +214,11 @@ class Config(ConfigBase):
     # is background: set it where false detections on empty images are the trouble.
     USE_NEGATIVE_IMAGES = False
 
+    # Whether training leaves out images that cannot be loaded. False: the first one is an error that names it. True:
+    # another image takes its place, each such image is named in a warning and `skipped_images` is logged; more than a
+    # tenth of the images is an error still.
+    SKIP_BAD_IMAGES = False
+
     # Order of the training images (not in Matterport, which shuffles):
     #   "shuffle"         every image once before any twice.
     #   "class_balanced"  every class has the same number of turns; a turn shows an image that holds the class. Strong:
@@ -261,13 +273,57 @@ class Config(ConfigBase):
     # Share of the previous step that SGD carries on.
     LEARNING_MOMENTUM = 0.9
 
+    # Factors of the learning rate for parts of the network (this and the following up to TRAIN_STAGES are not in
+    # Matterport): {"backbone": 0.1, "rpn": 0.2, "heads": 1.0}. Parts are "backbone", "fpn", "rpn", "class_head",
+    # "mask_head", and "heads" for the last two; any other name is a regular expression that matches whole layer names.
+    # What is not named has 1. A pretrained backbone wants less than heads that begin at random.
+    LR_MULTIPLIERS = {}
+
+    # How the rate falls in the course of a stage: None keeps it; "step" multiplies it by LR_STEP_FACTOR after each of
+    # LR_STEPS, shares of the stage's steps; "cosine" lets it fall smoothly to 0; or a Keras schedule, or a function
+    # (learning_rate, steps) -> schedule. A schedule given to train(learning_rate=...) comes before this.
+    LR_SCHEDULE = None
+    LR_STEPS = (0.67, 0.89)
+    LR_STEP_FACTOR = 0.1
+
+    # Steps at the beginning of each stage in which the rate rises to its value. Some hundred help where losses explode
+    # in the first steps: with rates that are high, heads that are new, or AdamW.
+    WARMUP_STEPS = 0
+
+    # Steps whose mean gradient makes one update: batches as large as memory does not hold, in so many times the time.
+    # Raise the learning rate with it. STEPS_PER_EPOCH should be a multiple, else an update straddles two epochs.
+    GRADIENT_ACCUMULATION_STEPS = 1
+
+    # A moving average of the weights, which is what gets validated and saved: smoother, often a little better. 0.999
+    # averages over about the last 1,000 steps; take less for short runs. None for none. Costs memory for one more copy
+    # of the weights.
+    EMA_MOMENTUM = None
+
+    # Stages for `train_stages`: a list of `mrcnn_plus.Stage(layers, epochs, learning_rate)` or such tuples, for example
+    # [("heads", 20, 1e-3), ("all", 60, 1e-4)]; epochs count from the beginning of all training, as in `train`.
+    TRAIN_STAGES = None
+
+    # Checkpoints to keep: the newest so many, or all of them with None. Each has the size of the weights (180 MB for
+    # ResNet-50, 250 MB for ResNet-101) and beside it a state file, for `train(resume=True)`, of up to the same size.
+    KEEP_LAST = None
+
+    # Name of a logged value, such as "val_loss". The weights where it was best are kept as best_mask_rcnn_<name>.h5
+    # in the folder of the run. Losses and "loss" in a name mean that less is better, other names that more is.
+    BEST_METRIC = None
+
+    # End a stage when BEST_METRIC ("val_loss" if that is None, "loss" without validation) has not become better for so
+    # many epochs. Stages of `train_stages` that follow are trained as long as planned. None trains to the end.
+    EARLY_STOPPING_PATIENCE = None
+
     # Factor of the L2 penalty: the mean square of each trained variable, without those of normalization layers. Higher
     # values work against over-fitting.
     WEIGHT_DECAY = 0.0001
 
-    # Largest norm of the gradient of one variable; longer ones are shortened to it. Guards against single bad
-    # batches. None switches it off.
+    # Largest norm of the gradient; a longer one is shortened to it. Guards against single bad batches. None switches it
+    # off. GRADIENT_CLIP_BY "variable" shortens the gradient of each variable by itself; "global" (not in Matterport's
+    # code) shortens all together, which keeps the direction of the step: 5 to 10 are usual there.
     GRADIENT_CLIP_NORM = 5.0
+    GRADIENT_CLIP_BY = "variable"
 
     # Factor of each loss in the total. Raise the one whose part lags behind, for instance the mask loss where boxes
     # are good and masks are poor.

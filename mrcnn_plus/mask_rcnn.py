@@ -1,7 +1,7 @@
 """`MaskRCNN`, the object a user holds: builds, loads, trains, detects. It delegates; the work is done elsewhere."""
 
+import functools
 import logging
-import numbers
 import os
 
 import keras
@@ -14,12 +14,13 @@ from mrcnn_plus.inference import inputs as detection_inputs
 from mrcnn_plus.inference import inspection
 from mrcnn_plus.inference import outputs as detection_outputs
 from mrcnn_plus.inference.model import DetectionModel, detection_model
-from mrcnn_plus.lint import Run
 from mrcnn_plus.network.assembly import Network
 from mrcnn_plus.training import fitting, stages
 from mrcnn_plus.training.config_checks import check_config
-from mrcnn_plus.training.lint_before_training import check_before_training
+from mrcnn_plus.training.course import Course, Inputs
+from mrcnn_plus.training.devices import Devices, devices_of
 from mrcnn_plus.training.model import make_training_model
+from mrcnn_plus.training.stages import Stage
 from mrcnn_plus.verbose import log
 from mrcnn_plus.weights import checkpoints, pretrained
 
@@ -38,7 +39,7 @@ class MaskRCNN:
     """
 
     # Here, because subclasses may have an __init__ of their own that does not call this one.
-    _anchors_of_settings = _initial_fingerprint = _linted = None
+    _anchors_of_settings = _initial_fingerprint = None
 
     def __init__(self, mode, config, model_dir):
         if isinstance(config, type):
@@ -55,7 +56,9 @@ class MaskRCNN:
         self.config = config
         self.model_dir = model_dir
         self.set_log_dir()
-        self.keras_model = self.build(mode=mode, config=config)
+        # Here and in `build`, for subclasses have one or the other of their own.
+        with _devices(mode, config).building():
+            self.keras_model = self.build(mode=mode, config=config)
         self._initial_fingerprint = _fingerprint(self.keras_model)
 
     # ---- building ------------------------------------------------------------------------------------------------
@@ -69,8 +72,9 @@ class MaskRCNN:
             raise ConfigError(f"mode: expected 'training' or 'inference', received: mode={mode!r}.")
         if config.SEED is not None:
             keras.utils.set_random_seed(config.SEED)
-        network = Network(config)
-        return make_training_model(network, config) if mode == "training" else detection_model(network, config)
+        with _devices(mode, config).building():
+            network = Network(config)
+            return make_training_model(network, config) if mode == "training" else detection_model(network, config)
 
     @property
     def detection_model(self):
@@ -113,6 +117,7 @@ class MaskRCNN:
         if report is not None:  # Keras loads its own formats whole, or raises
             log(report)
         self._initial_fingerprint = None  # something was loaded
+        self._course.weights_loaded(filepath)
         self.set_log_dir(filepath)
         return report
 
@@ -151,6 +156,7 @@ class MaskRCNN:
         no_augmentation_sources=None,
         *,
         lint="error",
+        resume=False,
     ):
         """Train layers of the model.
 
@@ -160,55 +166,42 @@ class MaskRCNN:
             same number trains nothing.
         layers: 'heads' (everything but the backbone), '3+', '4+', '5+' (backbone stages from there on, and the heads),
             'all', or a regular expression of layer names.
-        augmentation: an imgaug augmenter, or a function `(image, masks) -> (image, masks)`.
+        augmentation: an imgaug augmenter, an Albumentations transform, Keras layers for image augmentation, or a
+            function `(image, masks) -> (image, masks)`.
         custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
         lint: what becomes of what the linter finds in settings, data, augmentation and this call. "error" stops for
             errors and logs warnings, "warn" logs both, "off" leaves the linter out.
+        resume: go on where the checkpoint given to `load_weights`, or else the newest one of this configuration's
+            name, was written: same weights, optimizer, stage, epoch and random numbers, so that the result is that of
+            a run without interruption. A program may pass True in all its calls: what is trained already is passed
+            over, and without a checkpoint training starts at its beginning.
         """
-        if self.mode != "training":
-            raise ConfigError(
-                "train: the model was made with mode='inference'. Make one with mode='training' to train."
-            )
-        if not self.config.USE_RPN_ROIS:
-            raise ConfigError(
-                "USE_RPN_ROIS: expected True, because train() has no ROIs of its own to feed, received: "
-                "USE_RPN_ROIS=False. Set it to True, or call keras_model.fit with batches that hold 'input_roi'."
-            )
-        check_config(self.config)
-        if not isinstance(epochs, numbers.Integral):
-            raise ConfigError(f"train: expected epochs to be a whole number, received: epochs={epochs!r}.")
-        if epochs > self.epoch:  # else nothing is trained, and said so
-            call = {"learning_rate": learning_rate, "epochs": int(epochs), "layers": layers}
-            call |= {"augmentation": augmentation, "no_augmentation_sources": no_augmentation_sources}
-            self._lint(train_dataset, val_dataset, lint, call)
-        self.set_trainable(layers)
-        self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
-        self.epoch = fitting.fit(
-            self.keras_model,
-            self.config,
-            train_dataset,
-            val_dataset,
-            first_epoch=self.epoch,
-            epochs=epochs,
-            checkpoint_path=self.checkpoint_path,
-            log_dir=self.log_dir,
-            augmentation=augmentation,
-            custom_callbacks=custom_callbacks or (),
-            no_augmentation_sources=no_augmentation_sources or (),
-        )
+        inputs = Inputs(train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources, lint)
+        self._course.train(Stage(layers, epochs, learning_rate), inputs, resume=resume)
 
-    def _lint(self, train_dataset, val_dataset, action, call):
-        """Check what a call of `train` was given; the same data are not looked at again by the next call."""
-        run = Run(**call, mode=self.mode, model=self, start_epoch=self.epoch, model_dir=str(self.model_dir))
-        run.pretrained = self._has_pretrained_weights()
-        checked = (id(train_dataset), id(val_dataset), self.keras_model)
-        check_before_training(
-            *(self.config, train_dataset, val_dataset),
-            run=run,
-            action=action,
-            call_alone=checked == self._linted,
-        )
-        self._linted = checked
+    def train_stages(
+        self,
+        train_dataset,
+        val_dataset,
+        stages=None,
+        augmentation=None,
+        custom_callbacks=None,
+        no_augmentation_sources=None,
+        *,
+        lint="error",
+        resume=False,
+    ):
+        """Train several stages, one after the other. stages: a list of `Stage`; None takes `TRAIN_STAGES`.
+
+        The other arguments are those of `train`. With resume=True training goes on in the stage where it was
+        interrupted.
+        """
+        inputs = Inputs(train_dataset, val_dataset, augmentation, custom_callbacks, no_augmentation_sources, lint)
+        self._course.train_stages(stages, inputs, resume=resume)
+
+    @functools.cached_property
+    def _course(self):
+        return Course(self)
 
     def _has_pretrained_weights(self):
         """Whether weights were loaded, or trained before; None for a backbone that may have loaded its own."""
@@ -381,6 +374,11 @@ class MaskRCNN:
         for name, value in values.items():
             log(name, value)
         return values
+
+
+def _devices(mode, config):
+    """The devices that share the work; detection takes one."""
+    return devices_of(config) if mode == "training" else Devices()
 
 
 def _fingerprint(model):

@@ -16,8 +16,9 @@ _OWN = frozenset({"inner_model", "gpu_count", "make_parallel", "summary"})
 class ParallelModel(keras.Model):
     """Stands for a Keras model: whatever it is asked, called with or told to remember, it passes on to that model.
 
-    Matterport sliced each batch and ran a copy of the model on every GPU. Keras 3 shares a model between devices when
-    it is built, not by wrapping it afterwards, so this class splits nothing, and says so once if gpu_count is above 1.
+    Matterport sliced each batch and ran a copy of the model on every GPU. In Keras 3 a model that several devices share
+    is built so, and not wrapped afterwards: `MaskRCNN` does that by `GPU_COUNT` (`training.devices`). This class splits
+    nothing, and says so once if gpu_count is above 1 and the model was built for one device.
 
     keras_model: the model, afterwards `inner_model`. gpu_count: whole number from 1, else ConfigError.
     """
@@ -27,12 +28,14 @@ class ParallelModel(keras.Model):
             raise ConfigError(f"ParallelModel: expected a Keras model, received: keras_model={keras_model!r}.")
         if isinstance(gpu_count, bool) or not isinstance(gpu_count, int) or gpu_count < 1:
             raise ConfigError(f"ParallelModel: expected a whole number from 1, received: gpu_count={gpu_count!r}.")
-        if gpu_count > 1:
+        devices = getattr(keras_model, "devices", None)
+        if gpu_count > 1 and (devices is None or devices.count == 1):
             warn_once(
                 logger,
                 "ParallelModel",
-                "ParallelModel: gpu_count=%d, but the model runs as it was built: wrapping a model splits no batch in "
-                "Keras 3. Build it inside `tf.distribute.MirroredStrategy().scope()` to use several GPUs.",
+                "ParallelModel: gpu_count=%d, but the model was built for one device, and wrapping it splits no batch "
+                "in Keras 3. MaskRCNN(mode='training') builds one that the GPU_COUNT devices of its configuration "
+                "share; build others inside `tf.distribute.MirroredStrategy().scope()`.",
                 gpu_count,
             )
         # Not through keras.Model, whose layers, weights and compiled state would exist a second time.

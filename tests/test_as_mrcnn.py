@@ -53,6 +53,31 @@ print(Dataset.__name__, Config.__name__)
     assert run(code, tmp_path) == ["Dataset", "Config"]
 
 
+def test_what_the_old_modules_had_imported_is_found_in_them(tmp_path):
+    code = f"""
+import sys, mrcnn_plus.as_mrcnn
+from mrcnn.visualize import find_contours, plt
+from mrcnn.utils import *
+import mrcnn.config
+print(find_contours.__module__.startswith("skimage"), plt.__name__, np.zeros(1).shape, mrcnn.config.np.__name__)
+print(not ({BACKENDS} & set(sys.modules)))
+"""
+    assert run(code, tmp_path) == ["True", "matplotlib.pyplot", "(1,)", "numpy", "True"]
+
+
+def test_objects_of_aliased_classes_can_be_pickled_and_modules_reloaded(tmp_path):
+    code = """
+import importlib, pickle
+import mrcnn_plus.as_mrcnn
+import mrcnn.config
+from mrcnn import utils
+copy = pickle.loads(pickle.dumps(mrcnn.config.Config()))
+print(type(copy) is mrcnn.config.Config, type(copy).__module__)
+print(importlib.reload(utils) is utils, utils.Dataset.__name__)
+"""
+    assert run(code, tmp_path) == ["True", "mrcnn_plus.config", "True", "Dataset"]
+
+
 def test_a_copy_of_the_old_package_beside_the_program_is_not_used(tmp_path):
     (tmp_path / "mrcnn").mkdir()
     (tmp_path / "mrcnn" / "__init__.py").write_text("")

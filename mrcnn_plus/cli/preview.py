@@ -19,6 +19,7 @@ _EPILOG = """\
 examples:
   mrcnn-plus preview train.py
   mrcnn-plus preview train.py:MyConfig --augmentation "iaa.Affine(rotate=(-20, 20))" --count 4
+  mrcnn-plus preview train.py --augmentation "A.Affine(rotate=(-20, 20), p=1)"
   mrcnn-plus preview --data annotations.json --images photos --output data.png
   mrcnn-plus preview train.py --augmentation my_augmentation.py:augment
 
@@ -47,7 +48,8 @@ def add_parser(commands) -> argparse.ArgumentParser:
     picture.add_argument(
         "--augmentation",
         metavar="WHAT",
-        help="module:object, file.py:object, or an expression with iaa (imgaug.augmenters) and np; none for none",
+        help="module:object, file.py:object, or an expression with iaa (imgaug.augmenters), A (albumentations), keras, "
+        "np; none for none",
     )
     picture.add_argument(
         "--count", metavar="N", type=options.whole_number, default=6, help="images to draw (default: 6)"
@@ -173,8 +175,15 @@ def _evaluated(words):
     """The value of an expression that the user has typed."""
     import numpy
 
-    from mrcnn_plus.data.augmentation import import_imgaug
+    from mrcnn_plus.data.augmentation import import_albumentations, import_imgaug
 
-    imgaug = import_imgaug()
-    names = {"iaa": imgaug.augmenters, "imgaug": imgaug, "np": numpy, "numpy": numpy}
+    names = {"np": numpy, "numpy": numpy}
+    used = set(re.findall(r"[A-Za-z_]\w*", words))
+    if used & {"iaa", "imgaug"}:
+        names["imgaug"] = import_imgaug()
+        names["iaa"] = names["imgaug"].augmenters
+    if used & {"A", "albumentations"}:
+        names["A"] = names["albumentations"] = import_albumentations()
+    if "keras" in used:
+        names["keras"] = importlib.import_module("keras")
     return eval(words, names)  # the user's own command line

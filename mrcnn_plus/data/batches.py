@@ -14,8 +14,8 @@ What stands at a position depends on the seed and the data set alone, not on wha
 build at once.
 """
 
-import logging
 import math
+import random
 
 import numpy as np
 
@@ -23,15 +23,13 @@ from mrcnn_plus.constants import META_FIELDS, META_SIZE_WITHOUT_CLASSES, round_u
 from mrcnn_plus.data.augmentation import check_augmentation
 from mrcnn_plus.data.dataset import check_prepared, describe_dataset, describe_image
 from mrcnn_plus.data.ground_truth import load_checked_image, make_ground_truth
+from mrcnn_plus.data.incidents import Incidents
 from mrcnn_plus.data.sampling import ImageStream
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.molding import mold_image
 
-logger = logging.getLogger(__name__)
-
 _LARGEST_INDEX = 2**31 - 1
 _PASSES_SEARCHED = 8
-_IMAGES_NAMED = 20
 
 
 class BatchBuilder:
@@ -47,13 +45,13 @@ class BatchBuilder:
     use_negative_images: USE_NEGATIVE_IMAGES. False: an image without an instance of a class is replaced by another one
         (compat: data_generator). True: it is built as it is, with all slots empty; validation wants this, so that the
         whole set is walked.
+    skip_bad_images: SKIP_BAD_IMAGES. False: an image that cannot be loaded is an error that names it. True: another one
+        takes its place, and the image is named in a warning; more than a tenth of the images bad is an error still.
     stream: an `ImageStream`, or another object with its methods, `seed` and `shuffle`; None makes one of all images
         from the arguments `seed` and `shuffle`.
     role: what messages call the data set beside its class, such as "val_dataset".
 
-    What happened to which image can be read from `images_without_instances` (a set of image ids),
-    `instances_over_limit` and `instances_lost` (dicts, image id to number at its last visit: beyond max_gt_instances,
-    and without a pixel left after resizing, cropping or augmentation).
+    What happened to which image stands in `incidents`.
 
     Raises `ConfigError` if settings contradict each other or the data set, `DatasetError` if that is not ready.
     """
@@ -72,6 +70,7 @@ class BatchBuilder:
         augmentation=None,
         no_augmentation_sources=(),
         use_negative_images=False,
+        skip_bad_images=False,
         seed=None,
         shuffle=True,
         stream=None,
@@ -93,10 +92,10 @@ class BatchBuilder:
         sources = no_augmentation_sources or ()
         self.no_augmentation_sources = (sources,) if isinstance(sources, str) else tuple(sources)
         self.use_negative_images = use_negative_images
+        self.skip_bad_images = skip_bad_images
         self.stream = ImageStream(dataset.image_ids, seed, shuffle) if stream is None else stream
-        self.images_without_instances = set()
-        self.instances_over_limit = {}
-        self.instances_lost = {}
+        self.incidents = Incidents(dataset, self.name, max_gt_instances)
+        self.seeds_global_states = False
 
     def build_step(self, step):
         """The batch of step number `step`: positions `step * batch_size` and following."""
@@ -116,21 +115,16 @@ class BatchBuilder:
         return batch
 
     def _sample_at(self, position):
-        """The `GroundTruth` at a position, or that of the image which stands in for one that has no instance."""
+        """The `GroundTruth` at a position, or that of the image which stands in for one that cannot be used."""
         for attempt, candidate in enumerate(self._candidates(position)):
             image_id = int(self.stream[candidate])
-            if image_id in self.images_without_instances and not self.use_negative_images:
+            if image_id in self.incidents.without_instances and not self.use_negative_images:
                 continue
             # The last number keeps these apart from the random numbers of the stream.
-            rng = np.random.default_rng([self.stream.seed, position, attempt + 1])
-            try:
-                sample = self._load(image_id, rng)
-            except DatasetError:
-                raise
-            except Exception:
-                # compat: data_generator. The user's own load_mask or augmentation does not name the image.
-                logger.error("Error while loading %s", describe_image(self.dataset, image_id))
-                raise
+            entropy = [self.stream.seed, position, attempt + 1]
+            if self.seeds_global_states:
+                _seed_global_states([*entropy, 1])
+            sample = self._load(image_id, np.random.default_rng(entropy))
             if sample is not None:
                 return sample
         raise DatasetError(self._explain_nothing_found())
@@ -149,56 +143,68 @@ class BatchBuilder:
         yield from range(start, start + length)
 
     def _load(self, image_id, rng):
-        """The `GroundTruth` of an image, or None if it has no instance and such images are not wanted."""
-        loaded = load_checked_image(self.dataset, image_id, channels=self.channels)
-        if not self.use_negative_images and not (loaded.class_ids > 0).any():
-            self._note_negative(image_id)
+        """The `GroundTruth` of an image, or None if another one has to take its place."""
+        image_name = describe_image(self.dataset, image_id)
+        try:
+            loaded = load_checked_image(self.dataset, image_id, channels=self.channels)
+        except DatasetError as error:
+            if not self.skip_bad_images:
+                raise
+            self.incidents.note("bad", image_id, str(error))
             return None
-        source = self.dataset.image_info[image_id]["source"]
-        sample = make_ground_truth(
-            *(self.dataset, image_id, loaded),
-            resize=self.resize,
-            mini_mask_shape=self.mini_mask_shape,
-            augmentation=None if source in self.no_augmentation_sources else self.augmentation,
-            rng=rng,
-        )
+        if not self.use_negative_images and not (loaded.class_ids > 0).any():
+            self.incidents.note("without_instances", image_id, True)
+            return None
+        sample = self._prepare(image_id, image_name, loaded, rng)
         lost = len(loaded.class_ids) - len(sample.class_ids)
         if lost:
-            self.instances_lost[image_id] = lost
+            self.incidents.note("lost", image_id, lost)
         if not self.use_negative_images and not (sample.class_ids > 0).any():
             return None
         return self._limit_instances(sample, image_id, rng)
+
+    def _prepare(self, image_id, image_name, loaded, rng):
+        """The `GroundTruth` of a `LoadedImage`; errors of the augmentation get the name of the image."""
+        source = self.dataset.image_info[image_id]["source"]
+        try:
+            return make_ground_truth(
+                *(self.dataset, image_id, loaded),
+                resize=self.resize,
+                mini_mask_shape=self.mini_mask_shape,
+                augmentation=None if source in self.no_augmentation_sources else self.augmentation,
+                rng=rng,
+            )
+        except (ConfigError, DatasetError) as error:
+            if str(error).startswith(image_name):
+                raise
+            raise type(error)(f"{image_name}: {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"{image_name}: the augmentation raised {_short(error)}. Correct it for images like this one, or list "
+                f"the source {source!r} in no_augmentation_sources."
+            ) from error
 
     def _limit_instances(self, sample, image_id, rng):
         """At most `max_gt_instances` of the instances, chosen at random (compat: data_generator)."""
         count = len(sample.class_ids)
         if count <= self.max_gt_instances:
             return sample
-        if image_id not in self.instances_over_limit:
-            logger.log(
-                _level(self.instances_over_limit),
-                "%s has %d instances, MAX_GT_INSTANCES = %d: a random choice of that number is used at each visit, the "
-                "others are background to the network. Raise MAX_GT_INSTANCES to %d.",
-                *(describe_image(self.dataset, image_id), count, self.max_gt_instances, count),
-            )
-        self.instances_over_limit[image_id] = count - self.max_gt_instances
+        self.incidents.note("over_limit", image_id, count - self.max_gt_instances)
         chosen = rng.choice(count, self.max_gt_instances, replace=False)
         return sample._replace(
             class_ids=sample.class_ids[chosen], boxes_px=sample.boxes_px[chosen], masks=sample.masks[..., chosen]
         )
 
-    def _note_negative(self, image_id):
-        if image_id not in self.images_without_instances:
-            self.images_without_instances.add(image_id)
-            logger.log(
-                _level(self.images_without_instances),
-                "%s has no instance of a class; another image is used in its place. Set USE_NEGATIVE_IMAGES = True to "
-                "train on images without objects.",
-                describe_image(self.dataset, image_id),
-            )
-
     def _explain_nothing_found(self):
-        name, negative = self.name, len(self.images_without_instances)
+        name, negative, bad = self.name, len(self.incidents.without_instances), self.incidents.bad
+        if bad:
+            return (
+                f"{name}: no image was found that can be trained on: of {len(self.dataset.image_ids)} images, "
+                f"{len(bad)} could not be loaded and {negative} have no instance. One of them: "
+                f"{next(iter(bad.values()))}"
+            )
         if negative >= len(self.stream):
             return (
                 f"{name}: none of its {len(self.stream)} images has an instance of a class, received only empty "
@@ -244,9 +250,15 @@ class BatchBuilder:
         batch["input_gt_masks"][row, :mask_height, :mask_width, :count] = sample.masks
 
 
-def _level(noted):
-    """A warning for the first images of a kind; later ones are left to those who log at DEBUG."""
-    return logging.WARNING if len(noted) <= _IMAGES_NAMED else logging.DEBUG
+def _seed_global_states(entropy):
+    """Seed what user functions draw from; only in a process of our own, where nobody else's numbers change."""
+    numpy_seed, python_seed = np.random.SeedSequence(entropy).generate_state(2).tolist()
+    np.random.seed(numpy_seed)
+    random.seed(python_seed)
+
+
+def _short(error):
+    return f"{type(error).__name__}: {error}"
 
 
 def _common_size(shapes):

@@ -1,5 +1,6 @@
 """One image made ready for training: image, masks, boxes and classes at the size that the network takes."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from mrcnn_plus.data.augmentation import apply_augmentation
 from mrcnn_plus.data.dataset import check_prepared, describe_image
 from mrcnn_plus.data.instance_checks import check_answer, check_image, fit_channels
+from mrcnn_plus.data.loader_errors import explain_loader_error
+from mrcnn_plus.data.seeding import may_draw_globally, seeded_global_states
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 from mrcnn_plus.geometry.masks import minimize_mask, resize_mask
@@ -39,7 +42,8 @@ def load_ground_truth(dataset, image_id, *, resize, channels=None, mini_mask_sha
     resize: `ResizeSettings` for the image; the masks follow it. channels: see `load_checked_image`.
     mini_mask_shape: `(h, w)` to cut masks to their boxes and shrink them (saves memory), or None for full size.
     augmentation: see `apply_augmentation`; None for none.
-    rng: `numpy.random.Generator` for the window of the mode "crop" and for imgaug; None takes global random states.
+    rng: `numpy.random.Generator` for the window of the mode "crop" and for the augmentation, also for a function that
+        draws from NumPy's or Python's global random state (one such at a time then); None takes global random states.
 
     Instances that have no pixel left after resizing, cropping and augmentation are dropped.
     Returns a `GroundTruth`. Raises `DatasetError` that names the image if its files, masks and class ids do not fit.
@@ -62,11 +66,25 @@ def load_checked_image(dataset, image_id, *, channels=None):
     """
     check_prepared(dataset)
     image_name = describe_image(dataset, image_id)
-    image = check_image(dataset.load_image(image_id), image_name)
+    image = check_image(_ask(dataset, "load_image", image_id, image_name), image_name)
     if channels is not None:
         image = _bring_to_channels(image, channels, image_name)
-    masks, class_ids = check_answer(dataset.load_mask(image_id), image.shape, dataset.num_classes, image_name)
+    answer = _ask(dataset, "load_mask", image_id, image_name)
+    masks, class_ids = check_answer(answer, image.shape, dataset.num_classes, image_name)
     return LoadedImage(image, masks, class_ids)
+
+
+def _ask(dataset, method, image_id, image_name):
+    """What `load_image` or `load_mask` answers; what the user's own code raises gets the name of the image."""
+    try:
+        return getattr(dataset, method)(image_id)
+    except (DatasetError, MemoryError):
+        raise
+    except Exception as error:
+        raise DatasetError(
+            f"{image_name}: {method} of {type(dataset).__name__} raised {explain_loader_error(error)} Correct it, or "
+            "what it reads for this image; SKIP_BAD_IMAGES = True leaves single damaged images out."
+        ) from error
 
 
 def _bring_to_channels(image, channels, image_name):
@@ -89,7 +107,9 @@ def make_ground_truth(dataset, image_id, loaded, *, resize, mini_mask_shape=None
     else:
         masks = np.zeros(image.shape[:2] + (0,), bool)
     if augmentation is not None:
-        image, masks = apply_augmentation(augmentation, image, masks, rng=rng)
+        seeded = rng is not None and may_draw_globally(augmentation)
+        with seeded_global_states(rng) if seeded else contextlib.nullcontext():
+            image, masks = apply_augmentation(augmentation, image, masks, rng=rng)
 
     # What has no pixel cannot be learned: its box has no size.
     boxes_px = extract_bboxes(masks)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from mrcnn_plus.data.incidents import most_bad_images
+from mrcnn_plus.lint.findings import WARNING
 from mrcnn_plus.lint.registry import Violation
 
 _MOST_KINDS = 4
@@ -21,6 +23,12 @@ def listed(names: Iterable[Any], most: int = 6) -> str:
     names = [str(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def severity_if_skipped(facts, split, images: int) -> str | None:
+    """A warning where training will leave out so many images (SKIP_BAD_IMAGES), None for a rule's own severity."""
+    skips = facts.config is not None and facts.config.SKIP_BAD_IMAGES
+    return WARNING if skips and images <= most_bad_images(split.num_images) else None
 
 
 def by_kind(items: Iterable[tuple[str, str]]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -105,6 +105,11 @@ def _are_divisors(value) -> bool:
     )
 
 
+def _are_rising_shares(value) -> bool:
+    shares = as_numbers(value)
+    return shares is not None and bool(((shares > 0) & (shares < 1)).all() and (np.diff(shares) > 0).all())
+
+
 def _is_optimizer(value) -> bool:
     if isinstance(value, str):
         return value.lower() in [name.lower() for name in OPTIMIZERS]
@@ -129,6 +134,7 @@ EXPECTED: dict[str, Expected] = {
     "PRECISION": _one_of(*PRECISIONS),
     "JIT_COMPILE": _or_none(_SWITCH),
     "WORKERS": _or_none(_whole(0)),
+    "USE_MULTIPROCESSING": _SWITCH,
     "NUM_CLASSES": _whole(2),
     "IMAGE_RESIZE_MODE": _one_of(*RESIZE_MODES),
     "IMAGE_MIN_DIM": _SIZE,
@@ -151,7 +157,7 @@ EXPECTED: dict[str, Expected] = {
     "RPN_CONV_CHANNELS": _whole(1),
     "RPN_TRAIN_ANCHORS_PER_IMAGE": _whole(2),
     "PRE_NMS_LIMIT": _whole(1),
-    "RPN_NMS_THRESHOLD": _SHARE,
+    "RPN_NMS_THRESHOLD": _FROM_0_TO_1,
     "POST_NMS_ROIS_TRAINING": _whole(1),
     "POST_NMS_ROIS_INFERENCE": _whole(1),
     "RPN_MIN_SIZE": Expected(lambda value: is_number(value) and value >= 0, "a number of pixels, or 0"),
@@ -168,13 +174,14 @@ EXPECTED: dict[str, Expected] = {
     "USE_MINI_MASK": _SWITCH,
     "MINI_MASK_SHAPE": _numbers("two whole numbers, (height, width)", count=2, whole=True),
     "USE_NEGATIVE_IMAGES": _SWITCH,
+    "SKIP_BAD_IMAGES": _SWITCH,
     "SAMPLER": _one_of("shuffle", "class_balanced", "repeat_factor"),
     "REPEAT_THRESHOLD": _SHARE,
     "TRAIN_ROIS_PER_IMAGE": _whole(1),
     "ROI_POSITIVE_RATIO": _SHARE,
     "DETECTION_MAX_INSTANCES": _whole(1),
     "DETECTION_MIN_CONFIDENCE": _or_none(_FROM_0_TO_1),
-    "DETECTION_NMS_THRESHOLD": _SHARE,
+    "DETECTION_NMS_THRESHOLD": _FROM_0_TO_1,
     "STEPS_PER_EPOCH": _whole(1),
     "VALIDATION_STEPS": _whole(1),
     "OPTIMIZER": Expected(_is_optimizer, f"{_one_of(*OPTIMIZERS).text}, an optimizer, or a function that makes one"),
@@ -183,7 +190,29 @@ EXPECTED: dict[str, Expected] = {
     ),
     "LEARNING_MOMENTUM": _BELOW_1,
     "WEIGHT_DECAY": _BELOW_1,
+    "LR_MULTIPLIERS": Expected(
+        lambda value: isinstance(value, Mapping) and all(is_number(factor) and factor > 0 for factor in value.values()),
+        "a dictionary {part of the network or layer names: factor above 0}",
+    ),
+    "LR_SCHEDULE": Expected(
+        lambda value: value is None or callable(value) or _is_name(value, ("step", "cosine")),
+        "None, 'step', 'cosine', a schedule, or a function that makes one",
+    ),
+    "LR_STEPS": Expected(_are_rising_shares, "rising shares of a stage between 0 and 1"),
+    "LR_STEP_FACTOR": Expected(lambda value: is_number(value) and 0 < value < 1, "a number between 0 and 1"),
+    "WARMUP_STEPS": _whole(0),
+    "GRADIENT_ACCUMULATION_STEPS": _whole(1),
+    "EMA_MOMENTUM": _or_none(Expected(lambda value: is_number(value) and 0 < value < 1, "a number between 0 and 1")),
+    "TRAIN_STAGES": _or_none(
+        Expected(lambda value: isinstance(value, list | tuple) and len(value) > 0, "a list of stages")
+    ),
+    "KEEP_LAST": _or_none(_whole(1)),
+    "BEST_METRIC": _or_none(
+        Expected(lambda value: isinstance(value, str) and bool(value), "the name of a logged value")
+    ),
+    "EARLY_STOPPING_PATIENCE": _or_none(_whole(0)),
     "GRADIENT_CLIP_NORM": _or_none(_POSITIVE),
+    "GRADIENT_CLIP_BY": _one_of("variable", "global"),
     "LOSS_WEIGHTS": Expected(
         lambda value: isinstance(value, Mapping) and all(is_number(weight) for weight in value.values()),
         "a dictionary of losses and numbers",

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mrcnn_plus.constants import CROWD_IOU, ROI_POSITIVE_IOU
-from mrcnn_plus.network import box_ops
+from mrcnn_plus.network import box_ops, replicas
 from mrcnn_plus.network.roi_align import bilinear_samples, edge_to_edge
 
 
@@ -87,7 +87,7 @@ class DetectionTargetLayer(keras.layers.Layer):
 
     def _sample(self, positive, negative):
         """Indices into the proposals `[B, T]` in the order positives, negatives, padding, and what each row is."""
-        draw = keras.random.uniform(ops.shape(positive), seed=self.seed_generator, dtype="float32")
+        draw = replicas.uniform(ops.shape(positive), seed=self.seed_generator)
         positives, is_positive = _draw(ops.where(positive, draw, -1.0), self.max_positives)
         negatives, is_negative = _draw(ops.where(negative, draw, -1.0), self.rois_per_image)
         count = ops.sum(ops.cast(is_positive, "int32"), axis=1, keepdims=True)

@@ -36,6 +36,7 @@ from typing import NamedTuple
 
 from keras import ops
 
+from mrcnn_plus.network import replicas
 from mrcnn_plus.network.heads import select_class
 
 #: What each loss may be divided by; the first is Matterport's.
@@ -74,7 +75,7 @@ def masked_mean(values, mask, counted=None):
     """
     mask = ops.cast(mask, "float32") + ops.zeros_like(values)
     counted = mask if counted is None else ops.cast(counted, "float32")
-    return ops.sum(values * mask) / ops.maximum(ops.sum(counted), 1.0)
+    return replicas.ratio(ops.sum(values * mask), ops.sum(counted))
 
 
 def class_terms(class_ids, logits, *, class_weights=None, positive_weight=1.0, focal=None):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.network import replicas
 
 NORMALIZATIONS = ("batch", "group")
 
@@ -22,13 +23,16 @@ class BatchNorm(keras.layers.BatchNormalization):
     def __init__(self, *, train_bn=False, **kwargs):
         super().__init__(**kwargs)
         self.train_bn = train_bn
+        # Several devices that share a batch take the statistics of all of it.
+        self.synchronized = train_bn is not False and replicas.number() > 1
 
     def call(self, inputs, training=None):
         training = training if self.train_bn is None else self.train_bn
         return super().call(inputs, training=training)
 
     def get_config(self):
-        return {**super().get_config(), "train_bn": self.train_bn}
+        # Where the layer is read again decides anew how many devices there are.
+        return {**super().get_config(), "train_bn": self.train_bn, "synchronized": False}
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")

@@ -28,11 +28,12 @@ def rpn_outputs(feature_map, *, anchors_per_location=3, anchor_stride=1, conv_ch
     shared = layers.Conv2D(
         conv_channels, 3, padding="same", activation="relu", strides=anchor_stride, name="rpn_conv_shared"
     )(feature_map)
-    logits = layers.Conv2D(2 * anchors_per_location, 1, name="rpn_class_raw")(shared)
-    logits = layers.Reshape((-1, 2), name="rpn_class_logits_reshape")(logits)
+    # In float32 also where the rest is bfloat16: that has 8 bits, and scores of anchors would be equal by the hundred.
+    logits = layers.Conv2D(2 * anchors_per_location, 1, dtype="float32", name="rpn_class_raw")(shared)
+    logits = layers.Reshape((-1, 2), dtype="float32", name="rpn_class_logits_reshape")(logits)
     probabilities = layers.Activation("softmax", dtype="float32", name="rpn_class_xxx")(logits)
-    deltas = layers.Conv2D(4 * anchors_per_location, 1, name="rpn_bbox_pred")(shared)
-    deltas = layers.Reshape((-1, 4), name="rpn_bbox_reshape")(deltas)
+    deltas = layers.Conv2D(4 * anchors_per_location, 1, dtype="float32", name="rpn_bbox_pred")(shared)
+    deltas = layers.Reshape((-1, 4), dtype="float32", name="rpn_bbox_reshape")(deltas)
     return [logits, probabilities, deltas]
 
 

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from mrcnn_plus.constants import CROWD_IOU, RPN_NEGATIVE_IOU, RPN_POSITIVE_IOU
-from mrcnn_plus.network import box_ops
+from mrcnn_plus.network import box_ops, replicas
 
 TIE = 1e-6  # overlaps closer than this are equal: float32 rounding must not decide between equally good anchors
 
@@ -57,7 +57,7 @@ class RPNTargetLayer(keras.layers.Layer):
 
     def _sample(self, matches):
         """Random positive anchors, at most half of `samples`, and as many negative ones as fill it up."""
-        draw = keras.random.uniform(ops.shape(matches.positive), seed=self.seed_generator, dtype="float32")
+        draw = replicas.uniform(ops.shape(matches.positive), seed=self.seed_generator)
         quota = self.samples // 2
         # Padding first: small images with few ratios have fewer anchors than the sample has rows.
         room_for_all = [[0, 0], [0, self.samples]]

@@ -25,11 +25,11 @@ _logged: set[tuple[str, str]] = set()  # (code, message): a second model need no
 
 def check_before_training(
     config: Any, train_dataset: Any, val_dataset: Any, *, run: lint.Run, action: str, call_alone: bool = False
-) -> None:
+) -> lint.Report | None:
     """Run the linter on what a call of `train` was given.
 
     run: the call. action: "error" raises for errors, "warn" logs them as well, "off" does nothing. call_alone: only the
-    rules about the call, where configuration and data were checked by an earlier one.
+    rules about the call, where configuration and data were checked by an earlier one. Returns the report.
 
     Costs about a second or two: pixels of a few images, and headers or objects of data sets that are not huge.
     Raises `DatasetError` if all errors are about data, else `ConfigError`.
@@ -37,7 +37,7 @@ def check_before_training(
     if action not in CHOICES:
         raise ConfigError(f"train: expected lint to be 'error', 'warn' or 'off', received: lint={action!r}.")
     if action == "off":
-        return
+        return None
     states = RandomStates(None)
     before = states.save()
     try:
@@ -47,6 +47,7 @@ def check_before_training(
     _log(report, "warning" if action == "error" else "error")
     if action == "error":
         _raise_for_errors(report)
+    return report
 
 
 def _check(config, train_dataset, val_dataset, run, *, call_alone):

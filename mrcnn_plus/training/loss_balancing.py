@@ -6,21 +6,15 @@ for noisy and counts less, none can drown the others. The paper halves the first
 s by log 2 and leaves that weight as it is; without it every s starts at 0 and the total at that of fixed weights.
 """
 
-import csv
-import logging
 import math
-import os
 
 import keras
 from keras import ops
 
 from mrcnn_plus.network.losses import LOSS_NAMES
 
-logger = logging.getLogger(__name__)
-
 BALANCINGS = ("fixed", "uncertainty")
 LOG_VARIANCES = "loss_log_variances"
-FILE = "loss_balancing.csv"
 # Learnt weights stay between 1/100 and 100: the s of a loss that is long 0, as without objects, would fall for ever.
 LARGEST = math.log(100.0)
 
@@ -51,45 +45,9 @@ def weighted_total(parts, loss_weights, log_variances=None):
 
 
 class BalanceLog(keras.callbacks.Callback):
-    """Logs the learnt weights after every epoch, as `<loss>_weight`, and keeps each s in `loss_balancing.csv`.
-
-    The file stands in the folder of the run, because weights files have no place for them; a run that goes on after
-    epoch `first_epoch` takes them up from there. Comes before the callbacks that write logs.
-    """
-
-    def __init__(self, log_dir, first_epoch=0):
-        super().__init__()
-        self.path = os.path.join(log_dir, FILE)
-        self.first_epoch = first_epoch
-
-    def on_train_begin(self, logs=None):
-        stored = self._stored().get(str(self.first_epoch))
-        if stored is not None:
-            self.model.log_variances.assign([float(stored[name]) for name in LOSS_NAMES])
-        elif self.first_epoch:
-            logger.warning(
-                "LOSS_BALANCING: no values of epoch %d in %s, the weights of the losses go on from %s.",
-                *(self.first_epoch, self.path, self._values()),
-            )
+    """Logs the learnt weights after every epoch, as `<loss>_weight`. Comes before the callbacks that write logs."""
 
     def on_epoch_end(self, epoch, logs=None):
-        values = self._values()
         if logs is not None:
-            logs.update({f"{name}_weight": math.exp(-value) for name, value in values.items()})
-        is_new = not os.path.exists(self.path)
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(["epoch", *LOSS_NAMES])
-            writer.writerow([epoch + 1, *values.values()])
-
-    def _values(self):
-        values = ops.convert_to_numpy(self.model.log_variances)
-        return dict(zip(LOSS_NAMES, values.astype(float).tolist(), strict=True))
-
-    def _stored(self):
-        """The rows of the file by epoch, the last one of each."""
-        if not os.path.exists(self.path):
-            return {}
-        with open(self.path, newline="", encoding="utf-8") as file:
-            return {row["epoch"]: row for row in csv.DictReader(file)}
+            values = ops.convert_to_numpy(self.model.log_variances).astype(float).tolist()
+            logs.update({f"{name}_weight": math.exp(-value) for name, value in zip(LOSS_NAMES, values, strict=True)})

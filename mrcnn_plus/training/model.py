@@ -10,7 +10,9 @@ import keras
 from keras import ops
 
 from mrcnn_plus.inference.model import detection_model
-from mrcnn_plus.network import image_meta, losses
+from mrcnn_plus.network import image_meta, losses, replicas
+from mrcnn_plus.training.added_losses import RefusesAddedLosses
+from mrcnn_plus.training.devices import current_devices
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES, WithinLimits, weighted_total
 from mrcnn_plus.training.loss_options import LossOptions, compute_losses
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
@@ -19,7 +21,7 @@ L2_NAME = "l2_loss"
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
-class TrainingModel(MatterportWeightsMixin, keras.Model):
+class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
     """Ground truth and image to predictions and targets (`Network.training_graph`), and the loss between them.
 
     loss_weights: factor of each loss in the total, by name; a name that is missing counts 1.
@@ -27,6 +29,7 @@ class TrainingModel(MatterportWeightsMixin, keras.Model):
     loss_options: `LossOptions`, how each loss is computed. loss_balancing: 'fixed' or 'uncertainty', see
         `training.loss_balancing`; the learnt part is `log_variances`, which no weights file of Matterport's holds.
     A change of any of them counts from the next `compile`.
+    devices: the `Devices` that share its steps, those in whose context it was made.
 
     Reported per step and epoch: `loss`, the five losses as they are before weighting, and `l2_loss`.
     """
@@ -36,6 +39,7 @@ class TrainingModel(MatterportWeightsMixin, keras.Model):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self.devices = current_devices()
         self.loss_weights = {}
         self.weight_decay = 0.0
         self.loss_options = LossOptions()
@@ -70,31 +74,40 @@ class TrainingModel(MatterportWeightsMixin, keras.Model):
     @loss_balancing.setter
     def loss_balancing(self, kind):
         if kind == "uncertainty" and self.log_variances is None:
-            self.log_variances = self.add_weight(
-                (len(losses.LOSS_NAMES),),
-                initializer="zeros",
-                dtype="float32",
-                constraint=WithinLimits(),
-                name=LOG_VARIANCES,
-            )
+            with self.devices.building():
+                self.log_variances = self.add_weight(
+                    (len(losses.LOSS_NAMES),),
+                    initializer="zeros",
+                    dtype="float32",
+                    constraint=WithinLimits(),
+                    name=LOG_VARIANCES,
+                )
         if self.log_variances is not None:
             self.log_variances.trainable = kind == "uncertainty"
 
+    def compile(self, *args, **kwargs):
+        with self.devices.building():
+            super().compile(*args, **kwargs)
+        self.devices.prepare(self)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         meta = image_meta.parse(x["input_image_meta"])
+        images = ops.shape(x["input_image"])[0]
+        if self.devices.count > 1 and not training:  # rows that fill up the last step of validation
+            y_pred = replicas.without_filling(y_pred, meta.active_class_ids)
+            images = ops.sum(ops.cast(ops.any(meta.active_class_ids > 0, axis=1), "int32"))
         parts = compute_losses(y_pred, active_class_ids=meta.active_class_ids, options=self.loss_options)
         learnt = self.log_variances if self.loss_balancing == "uncertainty" else None
         total = weighted_total(parts, self.loss_weights, learnt)
         parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights) if self.weight_decay else ops.zeros(())
-        images = ops.shape(x["input_image"])[0]
         for name, value in parts.items():
             self.trackers[name].update_state(value, sample_weight=ops.cast(images, "float32"))
         return total + parts[L2_NAME]
 
 
-def make_training_model(network, config):
-    """The `TrainingModel` of a network, not compiled."""
-    model = TrainingModel(*network.training_graph(), name="mask_rcnn")
+def make_training_model(network, config, *, model_class=TrainingModel):
+    """The `TrainingModel` of a network, not compiled. model_class: a subclass of it, with a loss of its own."""
+    model = model_class(*network.training_graph(), name="mask_rcnn")
     model.network = network
     model.loss_weights = dict(config.LOSS_WEIGHTS)
     model.weight_decay = config.WEIGHT_DECAY

@@ -22,8 +22,8 @@ from mrcnn_plus.training import fitting
 def load_image_gt(dataset, config, image_id, augment=False, augmentation=None, use_mini_mask=False):
     """An image with its instances at the network's size.
 
-    augmentation: an imgaug augmenter, or a function `(image, masks) -> (image, masks)`. augment: deprecated, mirrors
-    left to right at random. use_mini_mask: cut masks to their boxes and shrink them; `USE_MINI_MASK` is not read here.
+    augmentation: see `data.augmentation.apply_augmentation`. augment: deprecated, mirrors left to right at random.
+    use_mini_mask: cut masks to their boxes and shrink them; `USE_MINI_MASK` is not read here.
 
     Returns image `[H, W, channels]`, not yet molded, image_meta `[12 + C]`, class_ids int32 `[N]`, bbox int32 `[N, 4]`,
     mask bool `[H, W, N]` or `[*MINI_MASK_SHAPE, N]`. Raises `DatasetError` that names the image. compat: load_image_gt.
@@ -138,7 +138,7 @@ class DataGenerator(keras.utils.PyDataset):
         positions, rows = [], []
         for position in itertools.count():
             image_id = self._builder.stream[position]
-            if image_id in self._builder.images_without_instances:
+            if image_id in self._builder.incidents.without_instances:
                 continue
             row = self._builder.build([position])
             if row["input_image_meta"][0, 0] != image_id:  # a replacement, which has a turn of its own

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from mrcnn_plus.atomic_files import replacing
 from mrcnn_plus.errors import WeightsError
 from mrcnn_plus.weights.file_format import layer_group, open_hdf5
 from mrcnn_plus.weights.keras_tree import model_tree, numpy_value
@@ -125,10 +126,8 @@ def write_weights(model, path):
 
 def write_tensors(path, layers):
     """Write `layers`, a list of (layer, [(weight name, array or variable), ...]), as `write_weights` does."""
-    target = os.path.realpath(os.fspath(path))
-    temporary = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
             _write_names(file, "layer_names", [name for name, _ in layers])
             file.attrs["backend"] = np.bytes_("tensorflow")
             file.attrs["keras_version"] = np.bytes_(_KERAS_VERSION)
@@ -137,16 +136,9 @@ def write_tensors(path, layers):
                 _write_names(group, "weight_names", [weight_name for weight_name, _ in weights])
                 for weight_name, variable in weights:
                     group.create_dataset(weight_name, data=numpy_value(variable))
-        with open(temporary, "r+b") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, target)
-    except BaseException as error:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        if isinstance(error, (OSError, RuntimeError)):  # h5py reports a full disk as either
-            message = f"Weights could not be written to {target!r} ({error}); a file that was there is unchanged"
-            raise OSError(getattr(error, "errno", None) or errno.EIO, message) from error
-        raise
+    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+        message = f"Weights could not be written to {os.fspath(path)!r} ({error}); a file that was there is unchanged"
+        raise OSError(getattr(error, "errno", None) or errno.EIO, message) from error
 
 
 def _read_layer(group, name):

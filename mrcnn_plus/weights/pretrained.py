@@ -1,5 +1,5 @@
 """The two pretrained files that Matterport's programs ask for: COCO weights of the whole network, ImageNet weights of
-ResNet-50.
+ResNet-50. `find_weights` finds the file for what users call "coco", "imagenet" or "last".
 
 Mirrors: set the environment variables MRCNN_PLUS_COCO_URL and MRCNN_PLUS_IMAGENET_URL, or pass `url`.
 """
@@ -42,6 +42,29 @@ def get_imagenet_weights(*, url=None, verbose=1):
     if os.path.isfile(path) and checksum(path, "md5") == IMAGENET_RESNET50_MD5:
         return path
     return download(url, path, md5=IMAGENET_RESNET50_MD5, check=_check_weights_file, verbose=verbose)
+
+
+def find_weights(choice, model):
+    """Path of the weights file that a command line names, as `--weights` of Matterport's samples does.
+
+    choice: "coco" (Matterport's COCO weights: `mask_rcnn_coco.h5` of the current folder, else where Keras keeps its
+    files, downloaded at the first call), "imagenet" (ResNet-50 of Keras), "last" (the newest checkpoint of the model's
+    name in its `model_dir`), or a path. model: a `MaskRCNN`. Raises WeightsError if there is no such file.
+    """
+    if choice.lower() == "coco":
+        here, kept = "mask_rcnn_coco.h5", os.path.join(_keras_home(), "models", "mask_rcnn_coco.h5")
+        existing = next((path for path in (here, kept) if os.path.isfile(path)), None)
+        return existing or download_trained_weights(kept)
+    if choice.lower() == "imagenet":
+        return model.get_imagenet_weights()
+    if choice.lower() == "last":
+        return model.find_last()
+    if not os.path.isfile(choice):
+        raise WeightsError(
+            f"weights: expected coco, imagenet, last or the path of a file, received {choice!r}, which does not exist "
+            f"(current folder: {os.getcwd()!r})."
+        )
+    return choice
 
 
 def _keras_home():

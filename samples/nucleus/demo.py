@@ -11,9 +11,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from nucleus import NucleusConfig, NucleusDataset
+from nucleus import NucleusDataset
 from PIL import Image
 
+from mrcnn_plus.config import Config
 from mrcnn_plus.drawing.overlay import draw_overlay
 from mrcnn_plus.evaluation.coco import evaluate
 from mrcnn_plus.mask_rcnn import MaskRCNN
@@ -23,11 +24,42 @@ ARCHIVE = Path(__file__).parent / "nuclei.tar.xz"
 PICTURES = 8
 
 
-class DemoConfig(NucleusConfig):
-    """Short epochs, so that progress shows."""
+class DemoConfig(Config):
+    """A small network that learns from random weights on a CPU within minutes."""
 
-    STEPS_PER_EPOCH = 50
+    NAME = "nucleus"
+    NUM_CLASSES = 1 + 1  # background and nucleus
+
+    # A light network, with normalization that does not depend on the batch, because it is trained from random weights.
+    BACKBONE = "resnet18"
+    BACKBONE_WIDTH = 32
+    NORMALIZATION = "group"
+    TOP_DOWN_PYRAMID_SIZE = 64
+    RPN_CONV_CHANNELS = 64
+    FPN_CLASSIF_FC_LAYERS_SIZE = 256
+    MASK_CONV_CHANNELS = 64
+    MEAN_PIXEL = [43.5, 40.0, 48.9]  # of these images
+
+    OPTIMIZER = "AdamW"
+    LEARNING_RATE = 1e-3
+    IMAGES_PER_GPU = 2
+    STEPS_PER_EPOCH = 50  # short epochs, so that progress shows
     SEED = 0
+
+    # Most images have 256 x 256 pixels, most nuclei between 8 and 60.
+    IMAGE_MIN_DIM = 256
+    IMAGE_MAX_DIM = 256
+    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
+    MAX_GT_INSTANCES = 100
+    DETECTION_MAX_INSTANCES = 100
+    DETECTION_MIN_CONFIDENCE = 0.05
+    DETECTION_NMS_THRESHOLD = 0.4
+
+    PRE_NMS_LIMIT = 2000
+    POST_NMS_ROIS_TRAINING = 500
+    POST_NMS_ROIS_INFERENCE = 400
+    TRAIN_ROIS_PER_IMAGE = 64
+    RPN_TRAIN_ANCHORS_PER_IMAGE = 256
 
 
 def main():
@@ -60,7 +92,6 @@ def load_data(folder):
     datasets = NucleusDataset(), NucleusDataset()
     for dataset, part in zip(datasets, ("train", "val"), strict=True):
         dataset.load_nuclei(folder / part)
-        dataset.prepare()
     return datasets
 
 

@@ -1,7 +1,11 @@
-"""Generated shapes of three classes: the smallest complete program, and no data to download.
+"""Generated shapes of three classes: a complete program without any data to download.
 
-python samples/shapes/shapes.py            # trains, evaluates, draws: a quarter of an hour on two cores
-python samples/shapes/shapes.py --epochs 2 # a glance: boxes and outlines begin to fit, classes are still guessed
+    python shapes.py train                       # a quarter of an hour on two cores, from random weights
+    python shapes.py train --weights=last        # goes on where that run stopped
+    python shapes.py evaluate --weights=last
+    python shapes.py detect --weights=last       # writes pictures
+
+`train --epochs=2` is a glance: boxes and outlines begin to fit, classes are still guessed.
 """
 
 import argparse
@@ -16,7 +20,8 @@ from mrcnn_plus import model as modellib
 from mrcnn_plus import utils
 from mrcnn_plus.config import Config
 from mrcnn_plus.drawing.overlay import draw_overlay
-from mrcnn_plus.evaluation.coco import evaluate
+from mrcnn_plus.evaluation import evaluate
+from mrcnn_plus.weights.pretrained import find_weights
 
 
 class ShapesConfig(Config):
@@ -51,6 +56,7 @@ class ShapesDataset(utils.Dataset):
         for number in range(count):
             seed = first_seed + number
             self.add_image("shapes", image_id=seed, path=None, size=size, shapes=random_shapes(seed, size))
+        self.prepare()
 
     def load_image(self, image_id):
         """The picture, uint8 `[size, size, 3]`."""
@@ -100,39 +106,33 @@ def shape_mask(shape, size):
     return mask.astype(bool)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=24, help="epochs of 50 steps, the first one of the heads alone")
-    parser.add_argument("--output", type=Path, default=Path("shapes_output"), help="folder for logs and pictures")
-    args = parser.parse_args()
+def load_data(subset, count=None):
+    """ "train" or "val": other seeds, so other pictures."""
+    dataset = ShapesDataset()
+    dataset.load_shapes(count or (2000 if subset == "train" else 50), first_seed=0 if subset == "train" else 10_000)
+    return dataset
 
-    train, val = ShapesDataset(), ShapesDataset()
-    train.load_shapes(2000)
-    val.load_shapes(50, first_seed=10_000)
-    train.prepare()
-    val.prepare()
 
-    config = ShapesConfig()
-    config.display()
-    model = modellib.MaskRCNN(mode="training", config=config, model_dir=str(args.output / "logs"))
-    model.train(train, val, learning_rate=config.LEARNING_RATE, epochs=1, layers="heads")
-    falling = keras.optimizers.schedules.CosineDecay(
-        config.LEARNING_RATE, max(1, args.epochs - 1) * config.STEPS_PER_EPOCH
-    )
-    model.train(train, val, learning_rate=falling, epochs=args.epochs, layers="all")
+def train(model, epochs):
+    """One epoch of the heads on the random backbone, then everything with a rate that falls to 0."""
+    train_data, val_data, config = load_data("train"), load_data("val"), model.config
+    if model.epoch < 1:
+        model.train(train_data, val_data, config.LEARNING_RATE, epochs=1, layers="heads")
+    if model.epoch < epochs:
+        steps = (epochs - model.epoch) * config.STEPS_PER_EPOCH
+        falling = keras.optimizers.schedules.CosineDecay(config.LEARNING_RATE, steps)
+        model.train(train_data, val_data, falling, epochs=epochs, layers="all")
 
-    config.DETECTION_MIN_CONFIDENCE = 0.05  # average precision wants the doubtful detections too
-    scores = evaluate(model.detect, val, batch_size=config.BATCH_SIZE)
-    print(scores["bbox"], scores["segm"], sep="\n")
-    for entry in scores["segm"].per_class:
-        print(f"  {entry.name:10} mask AP50 {entry.ap50:.3f} ({entry.objects} objects)")
 
-    config.DETECTION_MIN_CONFIDENCE = 0.7
-    for image_id in val.image_ids[:6]:
-        image = val.load_image(image_id)
-        picture = draw_enlarged(image, model.detect([image])[0], val.class_names, factor=4)
-        Image.fromarray(picture).save(args.output / f"shapes_{image_id}.png")
-    print(f"Pictures in {args.output}")
+def draw_detections(model, folder, count=6):
+    """Pictures of what is found in validation images; returns the folder."""
+    folder, dataset = Path(folder), load_data("val", count)
+    folder.mkdir(parents=True, exist_ok=True)
+    for image_id in dataset.image_ids:
+        image = dataset.load_image(image_id)
+        picture = draw_enlarged(image, model.detect([image])[0], dataset.class_names, factor=4)
+        Image.fromarray(picture).save(folder / f"shapes_{image_id}.png")
+    return folder
 
 
 def draw_enlarged(image, found, class_names, *, factor):
@@ -140,6 +140,37 @@ def draw_enlarged(image, found, class_names, *, factor):
     image, masks = (array.repeat(factor, axis=0).repeat(factor, axis=1) for array in (image, found["masks"]))
     boxes = found["rois"] * factor
     return draw_overlay(image, boxes, masks, found["class_ids"], class_names, found["scores"], show_labels=True)
+
+
+def main(arguments=None, config_class=ShapesConfig):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["train", "evaluate", "detect"])
+    parser.add_argument("--weights", default="random", help="random, last or the path of a weights file")
+    parser.add_argument("--logs", default="logs", help="folder for logs and checkpoints")
+    parser.add_argument("--epochs", type=int, default=24, help="epochs of 50 steps, the first one of the heads alone")
+    parser.add_argument("--output", default="shapes_output", help="folder for pictures")
+    args = parser.parse_args(arguments)
+    if args.command != "train" and args.weights == "random":
+        parser.error(f"{args.command} needs --weights=last, or the path of a weights file")
+
+    config = config_class()
+    if args.command == "evaluate":
+        config.DETECTION_MIN_CONFIDENCE = 0.05  # average precision wants the doubtful detections too
+    config.display()
+    mode = "training" if args.command == "train" else "inference"
+    model = modellib.MaskRCNN(mode=mode, config=config, model_dir=args.logs)
+    if args.weights != "random":
+        model.load_weights(find_weights(args.weights, model), by_name=True)
+
+    if args.command == "train":
+        train(model, args.epochs)
+    elif args.command == "evaluate":
+        scores = evaluate(model.detect, load_data("val"), batch_size=config.BATCH_SIZE)
+        print(scores["bbox"], scores["segm"], sep="\n")
+        for entry in scores["segm"].per_class:
+            print(f"  {entry.name:10} mask AP50 {entry.ap50:.3f} ({entry.objects} objects)")
+    else:
+        print("Saved to", draw_detections(model, args.output))
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ def test_a_file_that_cannot_be_written_is_named(program, tmp_path, capsys):
 def test_augmentations_are_expressions_or_names_of_objects():
     assert read_augmentation("none") is None
     assert type(read_augmentation("iaa.Fliplr(0.5)")).__name__ == "Fliplr"
+    assert type(read_augmentation("A.HorizontalFlip()")).__module__.startswith("albumentations")
+    assert type(read_augmentation("keras.layers.RandomFlip()")).__name__ == "RandomFlip"
     assert read_augmentation("numpy:fliplr") is np.fliplr
     assert read_augmentation("lambda image, masks: (image, masks)")(1, 2) == (1, 2)
     for words in ("iaa.NoSuchThing()", "no_such_module:thing", "numpy:no_such_thing"):

@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,7 +86,7 @@ def test_images_without_an_object_are_replaced_and_said_once_each(caplog):
         batch = builder.build(range(10))
         assert set(image_ids(batch)) == {0, 2, 4}
         assert (batch["input_gt_class_ids"] > 0).any(axis=1).all()
-    assert builder.images_without_instances == {1, 3}
+    assert builder.incidents.without_instances.keys() == {1, 3}
     messages = sorted(record.getMessage() for record in caplog.records)
     assert len(messages) == 2
     assert "image 1 (source 'rectangles', id 'r1'" in messages[0] and "USE_NEGATIVE_IMAGES" in messages[0]
@@ -138,7 +140,7 @@ def test_an_augmentation_that_empties_every_image_is_an_error_not_a_loop():
     builder = make_builder(Rectangles([1, 2]), augmentation=lambda i, m: (i, np.zeros_like(m)))
     with pytest.raises(DatasetError, match="no image was found that has an instance left.*augmentation"):
         builder.build([0])
-    assert not builder.images_without_instances
+    assert not builder.incidents.without_instances
 
 
 def test_of_too_many_instances_a_random_choice_is_kept_and_that_is_said_once(caplog):
@@ -157,7 +159,7 @@ def test_of_too_many_instances_a_random_choice_is_kept_and_that_is_said_once(cap
             assert mask[y1:y2, x1:x2].sum() == mask.sum() > 0, "masks stay with their boxes"
         choices.add(tuple(sorted(boxes)))
     assert len(choices) > 1
-    assert builder.instances_over_limit == {0: 3}
+    assert builder.incidents.over_limit == {0: 3}
     assert [all(word in r.getMessage() for word in ("image 0", "9 instances", "MAX_GT_INSTANCES = 6"))
             for r in caplog.records] == [True]  # fmt: skip
 
@@ -167,7 +169,7 @@ def test_lost_instances_are_counted():
     masks[5:9, 5:9, 1] = True
     builder = make_builder(Answers(masks=masks, class_ids=[1, 2]))
     batch = builder.build([0])
-    assert builder.instances_lost == {0: 1}
+    assert builder.incidents.lost == {0: 1}
     assert batch["input_gt_class_ids"][0].tolist() == [2, 0, 0, 0, 0, 0]
 
 
@@ -285,14 +287,52 @@ def test_sources_can_be_left_out_of_augmentation(sources):
     np.testing.assert_allclose(spared["input_image"][0, :60, :90], dataset.load_image(0) - MEAN, atol=1e-4)
 
 
-def test_an_error_in_the_users_own_code_is_passed_on_and_the_image_logged(caplog):
+def test_an_error_in_the_users_own_code_names_the_image_and_keeps_its_traceback():
     class Buggy(Rectangles):
         def load_mask(self, image_id):
             raise KeyError("regions")
 
-    with pytest.raises(KeyError, match="regions"):
+    with pytest.raises(DatasetError, match=r"image 0 \(source 'rectangles', id 'r0'.*KeyError: 'regions'") as caught:
         make_builder(Buggy([1])).build([0])
-    assert "image 0 (source 'rectangles', id 'r0'" in caplog.records[0].getMessage()
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_memory_that_runs_out_is_no_bad_image():
+    class Huge(Rectangles):
+        def load_mask(self, image_id):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        make_builder(Huge([1] * 3), skip_bad_images=True).build([0])
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_bad_images_are_replaced_by_the_same_ones_in_every_run_if_that_is_asked_for(shuffle, caplog):
+    class SomeBad(Rectangles):
+        def load_image(self, image_id):
+            if image_id in (3, 7):
+                raise OSError("damaged")
+            return super().load_image(image_id)
+
+    runs = [make_builder(SomeBad([1] * 20), skip_bad_images=True, shuffle=shuffle) for _ in range(2)]
+    ids = [[image_ids(builder.build([position]))[0] for position in range(40)] for builder in runs]
+    assert ids[0] == ids[1] and set(ids[0]) == set(range(20)) - {3, 7}
+    assert runs[0].incidents.bad.keys() == {3, 7}
+    assert sum("image 3 " in record.getMessage() for record in caplog.records) == 2, "once in each run"
+
+
+def test_a_function_that_draws_from_global_states_gives_the_same_in_any_thread():
+    def noise(image, masks):
+        time.sleep(random.random() / 100)
+        return image ^ np.random.randint(0, 9, image.shape, dtype=image.dtype), masks
+
+    dataset = Rectangles([2] * 6)
+    expected = [make_builder(dataset, augmentation=noise).build_step(step) for step in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(make_builder(dataset, augmentation=noise).build_step, range(6)))
+    for batch, other in zip(expected, at_once, strict=True):
+        assert np.array_equal(batch["input_image"], other["input_image"])
+    assert len({batch["input_image"].tobytes() for batch in expected}) == 6
 
 
 def test_after_many_images_without_objects_the_log_stays_short(caplog):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from mrcnn_plus import lint
+from mrcnn_plus.config import Config
 from mrcnn_plus.data import open_dataset
 from mrcnn_plus.lint.measuring import worker_pool
 from tests.support import user_data_sets as user
@@ -63,6 +64,25 @@ def test_a_broken_program_is_named(tmp_path, monkeypatch, kind, codes):
     report = lint.check(None, kind(tmp_path))
     assert warned(report) == codes, str(report)
     assert all(finding.where and finding.fix and finding.message for finding in report)
+
+
+def test_single_images_that_training_will_skip_are_a_warning(tmp_path):
+    class Skipping(Config):
+        NAME, NUM_CLASSES, SKIP_BAD_IMAGES = "skipping", 2, True
+
+    class FirstIsMissing(user.Photos):
+        def load_mask(self, image_id):
+            if image_id < self.missing:
+                raise KeyError("regions")
+            return super().load_mask(image_id)
+
+    def severities(config, missing):
+        dataset = FirstIsMissing(tmp_path)
+        dataset.missing = missing
+        return {f.severity for f in lint.check(config, dataset, select=["DAT040"], depth="pixels", workers=0)}
+
+    assert severities(Skipping(), 1) == {"warning"}
+    assert severities(Skipping(), 6) == severities(Config(), 1) == {"error"}
 
 
 def normalized_coordinates(content):

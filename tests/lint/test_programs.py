@@ -196,6 +196,19 @@ def test_stages_are_in_order_and_computed_from_the_settings(tmp_path):
     assert read(path, static=True).configs[0].run.stages == expected
 
 
+def test_stages_of_one_call_are_read_in_each_of_their_forms(tmp_path):
+    training = """
+    def go(model, data):
+        model.train_stages(data, data, [
+            Stage("heads", 10, config.LEARNING_RATE), ("4+", 20, 0.0001), {"layers": "all", "epochs": 30}])
+    """
+    path = write(tmp_path, "a.py", SETTINGS, training)
+    for static in (False, True):
+        run = read(path, static=static).configs[0].run
+        assert run.stages == [(0.001, 10, "heads"), (0.0001, 20, "4+"), (None, 30, "all")]
+        assert run.mode == "training"
+
+
 def test_changes_of_the_instance_given_to_the_model_count(tmp_path):
     training = """
     from mrcnn.model import MaskRCNN

@@ -87,3 +87,41 @@ def test_cache_is_under_the_home_folder_without_keras_home(tmp_path, monkeypatch
     monkeypatch.setattr(pretrained, "download", lambda url, path, **options: paths.append(path) or path)
     pretrained.get_imagenet_weights()
     assert paths == [str(tmp_path / ".keras" / "models" / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")]
+
+
+class Model:
+    """What `find_weights` asks of a `MaskRCNN`."""
+
+    def find_last(self):
+        return "the newest checkpoint"
+
+    def get_imagenet_weights(self):
+        return "the ImageNet file"
+
+
+def test_words_of_a_command_line_name_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.find_weights("last", Model()) == "the newest checkpoint"
+    assert pretrained.find_weights("ImageNet", Model()) == "the ImageNet file"
+    (tmp_path / "mine.h5").write_bytes(b"x")
+    assert pretrained.find_weights("mine.h5", Model()) == "mine.h5"
+    with pytest.raises(WeightsError, match="expected coco, imagenet, last or the path of a file, received 'cocoa'"):
+        pretrained.find_weights("cocoa", Model())
+
+
+def test_coco_weights_are_downloaded_once_unless_they_are_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    fetched = []
+
+    def fetch(path):
+        fetched.append(path)
+        (tmp_path / "keras" / "models").mkdir(parents=True)
+        (tmp_path / "keras" / "models" / "mask_rcnn_coco.h5").write_bytes(b"x")
+        return path
+
+    monkeypatch.setattr(pretrained, "download_trained_weights", fetch)
+    expected = str(tmp_path / "keras" / "models" / "mask_rcnn_coco.h5")
+    assert [pretrained.find_weights("coco", Model()) for _ in range(2)] == [expected] * 2 and fetched == [expected]
+    (tmp_path / "mask_rcnn_coco.h5").write_bytes(b"x")
+    assert pretrained.find_weights("coco", Model()) == "mask_rcnn_coco.h5"

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sysconfig
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-import mrcnn_plus
 from mrcnn_plus.data.dataset import describe_image
 from mrcnn_plus.data.instance_checks import check_answer, check_image
+from mrcnn_plus.data.loader_errors import explain_loader_error
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 from mrcnn_plus.lint.measuring.picture_fit import measure_fit, structure
@@ -29,8 +27,6 @@ _MOST_VALUES = 12
 _PART_SHARE = 0.02
 _TWIN_IOU = 0.9
 _NEAR = 0.5  # corners of twins differ by less than this share of the longer side
-_PACKAGE = os.path.dirname(os.path.abspath(mrcnn_plus.__file__))
-_NOT_THE_USERS = ("<frozen", _PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
 @dataclass
@@ -135,7 +131,7 @@ def _load(facts, dataset, method):
         facts.problems.append((error.rule or unread, _without(name, str(error))))
     except (Exception, SystemExit) as error:  # code of users may raise anything
         logger.debug("%s of image %d failed", method, facts.image_id, exc_info=True)
-        facts.problems.append(("DAT040", f"{method} raised {type(error).__name__}: {_line(error)}{_culprit(error)}"))
+        facts.problems.append(("DAT040", f"{method} raised {explain_loader_error(error)}"))
     return _FAILED
 
 
@@ -256,14 +252,3 @@ def _without(name, message):
 def _line(error, limit=300):
     text = " ".join(str(error).split())
     return text if len(text) <= limit else text[:limit] + "..."
-
-
-def _culprit(error):
-    """` (line 40 of shapes.py)`: the deepest line of the user's own program in a traceback."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_NOT_THE_USERS):
-            place = f" (line {trace.tb_lineno} of {os.path.basename(file)})"
-        trace = trace.tb_next
-    return place

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mrcnn_plus.data.loader_process import describe_exit
+
 logger = logging.getLogger(__name__)
 
 _FORK_HOSTILE = ("tensorflow", "jax", "torch")
@@ -126,7 +128,8 @@ class _Pool:
                 try:
                     answers[number] = connection.recv()
                 except (EOFError, OSError):
-                    answers[number] = Died(_how_it_ended(worker.process))
+                    worker.process.join()
+                    answers[number] = Died(describe_exit(worker.process.exitcode))
                     deaths += 1
                     worker = self._replace(worker)
                 advance(1)
@@ -184,17 +187,3 @@ def _has_begun(worker) -> bool:
         return worker.connection.poll(_SECONDS_TO_START) and worker.connection.recv() == "begun"
     except (EOFError, OSError):
         return False
-
-
-def _how_it_ended(process) -> str:
-    process.join()
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"the process ended with exit code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    meaning = {
-        "SIGKILL": " (killed from outside; usually memory ran out)",
-        "SIGSEGV": " (a crash in a C library)",
-        "SIGABRT": " (a C library gave up)",
-    }
-    return f"the process was ended by {name}{meaning.get(name, '')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ _TRAIN_ARGUMENTS = (
     *("train_dataset", "val_dataset", "learning_rate", "epochs", "layers"),
     *("augmentation", "custom_callbacks", "no_augmentation_sources"),
 )
+_STAGE_ARGUMENTS = ("layers", "epochs", "learning_rate", "settings")
 _MODEL_ARGUMENTS = ("mode", "config", "model_dir")
 _INFERENCE_WORDS = ("inference", "infer", "test", "eval", "predict", "detect")
 
@@ -37,11 +38,13 @@ class TrainingCalls:
 
 
 def find_training_calls(tree: ast.Module) -> TrainingCalls:
-    """`MaskRCNN(...)`, `.train(...)`, `.load_weights(...)` of a program."""
+    """`MaskRCNN(...)`, `.train(...)`, `.train_stages([...])`, `.load_weights(...)` of a program."""
     found = TrainingCalls()
     for node, function in _calls(tree, None):
         name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
-        if name == "train" and isinstance(node.func, ast.Attribute):
+        if name == "train_stages" and isinstance(node.func, ast.Attribute):
+            found.trains += [Call(node, arguments, function) for arguments in _stages_of(node)]
+        elif name == "train" and isinstance(node.func, ast.Attribute):
             arguments = _by_name(node, _TRAIN_ARGUMENTS)
             if {"epochs", "layers"} & set(arguments):
                 found.trains.append(Call(node, arguments, function))
@@ -134,6 +137,21 @@ def _calls(node, function):
         if isinstance(child, ast.Call):
             yield child, function
         yield from _calls(child, inside)
+
+
+def _stages_of(call) -> Iterator[dict[str, ast.expr]]:
+    """The arguments of each stage that stands in a call of `train_stages`: `Stage(...)`, tuples, or dicts.
+
+    Without any they are those of TRAIN_STAGES, which has rules of its own.
+    """
+    stages = _by_name(call, ("train_dataset", "val_dataset", "stages")).get("stages")
+    for stage in stages.elts if isinstance(stages, ast.List | ast.Tuple) else ():
+        if isinstance(stage, ast.Call):
+            yield _by_name(stage, _STAGE_ARGUMENTS)
+        elif isinstance(stage, ast.Tuple | ast.List):
+            yield dict(zip(_STAGE_ARGUMENTS, stage.elts))
+        elif isinstance(stage, ast.Dict):
+            yield {key.value: value for key, value in zip(stage.keys, stage.values) if isinstance(key, ast.Constant)}
 
 
 def _by_name(call, names) -> dict[str, ast.expr]:

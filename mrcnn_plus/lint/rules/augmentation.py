@@ -60,8 +60,9 @@ def augmentation_changes_size(facts):
     ERROR,
     needs=RUN,
     why="Training stops at the first image for which the augmentation fails.",
-    example="An albumentations.Compose given as it is: it takes its arguments by name.",
-    fix="Give an imgaug augmenter, or a function (image, masks) -> (image, masks) that keeps sizes and dtype.",
+    example="albumentations.Compose([..., Normalize()]): the network wants grey levels of 0 to 255",
+    fix="Give an imgaug augmenter, an Albumentations transform, Keras layers for image augmentation, or a function "
+    "(image, masks) -> (image, masks), that keep sizes and dtype.",
 )
 def augmentation_fails(facts):
     """The augmentation raises an exception, or returns something that cannot be used, for one of the images tried."""
@@ -188,11 +189,6 @@ def _without_prefix(error: str) -> str:
 def _advice(facts) -> str | None:
     """What to do about an augmentation of a kind that is not known; None for the rule's own words."""
     kinds = {base.__module__.split(".")[0] for base in type(facts.run.augmentation).__mro__}
-    if "albumentations" in kinds:
-        return (
-            "Wrap it: def augment(image, masks): out = transform(image=image, masks=[m.astype('uint8') for m in "
-            "numpy.moveaxis(masks, -1, 0)]); return out['image'], numpy.stack(out['masks'], axis=-1) > 0"
-        )
-    if kinds & {"keras", "tensorflow", "torch", "torchvision"}:
+    if kinds & {"tensorflow", "torch", "torchvision"}:
         return "Wrap it in a function (image, masks) -> (image, masks) that hands arrays in and out."
     return None

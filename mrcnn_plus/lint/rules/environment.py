@@ -76,11 +76,13 @@ def gpu_not_used(facts):
 
 @rule(
     "ENV003",
-    ERROR,
+    WARNING,
     needs=(CONFIG, ENVIRONMENT),
-    why="imgaug 0.4.0 reads a name while it is imported that NumPy 2 has removed: `import imgaug` fails there.",
+    why="imgaug 0.4.0 reads a name while it is imported that NumPy 2 has removed: `import imgaug` fails there. "
+    "`mrcnn-plus run` supplies the name.",
     example="import imgaug  # AttributeError: `np.sctypes` was removed in the NumPy 2.0 release.",
-    fix="Write `from mrcnn_plus.data.augmentation import import_imgaug; imgaug = import_imgaug()` in its place.",
+    fix="Run the program by `mrcnn-plus run`. Or let `mrcnn-plus migrate` write in its place: "
+    "`from mrcnn_plus.data.augmentation import import_imgaug; imgaug = import_imgaug()`.",
 )
 def imgaug_with_numpy_2(facts):
     """The program imports imgaug itself, which fails with the installed NumPy. Not if it was imported already."""
@@ -94,7 +96,8 @@ def imgaug_with_numpy_2(facts):
     line = imports_imgaug_itself(path)
     if line is not None:
         yield Violation(
-            f"imgaug {imgaug} is imported with NumPy {numpy}, where that fails: it reads np.sctypes, which is gone.",
+            f"imgaug {imgaug} is imported with NumPy {numpy}: under plain `python` that fails, because it "
+            "reads np.sctypes, which is gone.",
             where=f"{path}:{line}",
             value=numpy,
         )

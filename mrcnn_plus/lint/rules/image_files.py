@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import by_kind, counted, problems_of, violations_of
+from mrcnn_plus.lint.grouping import by_kind, counted, problems_of, severity_if_skipped, violations_of
 from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import DATA, HEADERS, PIXELS, Violation, rule
 
@@ -52,18 +52,20 @@ def file_cannot_be_read(facts):
     for split in facts.splits:
         images = split.images
         problems = problems_of(split, "DAT017", read=True)
-        yield from violations_of(split, problems, severity=lambda problem: None)
         errors = dict(enumerate(images.errors))
         for facts_of_image in split.pixels:
             for code, message in facts_of_image.problems:
                 if code == "DAT017":
                     errors[facts_of_image.image_id] = errors[facts_of_image.image_id] or message
         unread = [(f"{split.name}: {images.names[row]}", error) for row, error in errors.items() if error]
+        severity = severity_if_skipped(facts, split, len(problems) + len(unread))
+        yield from violations_of(split, problems, severity=lambda problem, severity=severity: severity)
         if len(problems) == 1 and len(unread) == len(images) > 1:
             continue  # one wrong folder was said already, not each of its files
         for message, pairs in by_kind(unread):
             several = f"{len(pairs):,} of {len(images):,} images, e.g.: " if len(pairs) > 1 else ""
-            yield Violation(several + message, value=pairs[0][0], places=[place for place, _ in pairs])
+            places = [place for place, _ in pairs]
+            yield Violation(several + message, value=pairs[0][0], places=places, severity=severity)
 
 
 @rule(

@@ -1,23 +1,26 @@
 """What `load_image` and `load_mask` answer. DAT008 to DAT011 say what also stops training, by the same functions."""
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import by_kind, counted, listed, problems_of, violations_of
+from mrcnn_plus.lint.grouping import by_kind, counted, listed, problems_of, severity_if_skipped, violations_of
 from mrcnn_plus.lint.registry import PIXELS, Violation, rule
 
 
 def _refused(facts, code):
     """A violation for each kind of answer that training would refuse by this code."""
     for split in facts.splits:
-        yield from violations_of(split, problems_of(split, code, read=True), severity=lambda problem: None)
+        problems = problems_of(split, code, read=True)
         refused = [
             (f"{split.name}: {split.images.names[scanned.image_id]}", message)
             for scanned in split.pixels
             for problem_code, message in scanned.problems
             if problem_code == code
         ]
+        severity = severity_if_skipped(facts, split, len(problems) + len(refused))
+        yield from violations_of(split, problems, severity=lambda problem, severity=severity: severity)
         for message, pairs in by_kind(refused):
             several = f"{len(pairs):,} of {counted(len(split.pixels), 'image')} read, e.g.: " if len(pairs) > 1 else ""
-            yield Violation(several + message, value=pairs[0][1], places=[place for place, _ in pairs])
+            places = [place for place, _ in pairs]
+            yield Violation(several + message, value=pairs[0][1], places=places, severity=severity)
 
 
 @rule(

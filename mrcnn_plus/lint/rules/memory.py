@@ -9,7 +9,7 @@ from mrcnn_plus.lint.estimates.memory import (
     readable,
     savings,
 )
-from mrcnn_plus.lint.findings import WARNING
+from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.measuring import devices
 from mrcnn_plus.lint.registry import CONFIG, ENVIRONMENT, Violation, rule
 from mrcnn_plus.lint.setting_types import fits
@@ -36,9 +36,13 @@ def needs_more_memory_than_there_is(facts, *, most_share=1.0, gigabytes=None):
     name, memory = (f"{gigabytes} GB", gigabytes * 2**30) if gigabytes else (device.name, device.memory)
     detects = facts.run.mode == "inference"
     layers = _widest_stage(facts.run)
+    shared_by = 1 if detects else max(1, min(config.GPU_COUNT, len(facts.environment.gpus)))
 
     def forecast(settings, size):
-        return forecast_detection(settings, size) if detects else forecast_training(settings, size, layers=layers)
+        if detects:
+            return forecast_detection(settings, size)
+        step = forecast_training(settings, size, layers=layers)
+        return step._replace(batch=step.batch / shared_by)
 
     needed = forecast(config, shape)
     if needed.total <= most_share * memory:
@@ -65,18 +69,32 @@ def _widest_stage(run):
 @rule(
     "CFG110",
     WARNING,
-    needs=CONFIG,
-    why="GPU_COUNT multiplies the images of a step; one device computes all of them, so memory and time of a step grow "
-    "with it.",
-    example="GPU_COUNT = 4; IMAGES_PER_GPU = 2",
-    fix="Set GPU_COUNT = 1 and choose IMAGES_PER_GPU for one device.",
+    needs=(CONFIG, ENVIRONMENT),
+    why="Training runs all the same, but the devices that are there compute all IMAGES_PER_GPU x GPU_COUNT images of a "
+    "step: each needs more memory than planned, and a step takes longer. PyTorch trains on one device only.",
+    example="GPU_COUNT = 4 on a machine with one GPU",
+    fix="Set GPU_COUNT to the number of GPUs; LEARNING_RATE belongs to the images of a step, so change it along.",
 )
-def several_gpus_asked_for(facts):
-    """`GPU_COUNT` is larger than 1."""
-    config = facts.config
-    if fits(config, "GPU_COUNT", "IMAGES_PER_GPU") and config.GPU_COUNT > 1:
+def fewer_devices_than_gpu_count(facts):
+    """Training is to take more devices (`GPU_COUNT`) than this machine has, or than the backend can use."""
+    config, environment = facts.config, facts.environment
+    if not fits(config, "GPU_COUNT", "IMAGES_PER_GPU") or config.GPU_COUNT == 1 or facts.run.mode == "inference":
+        return
+    if environment.backend == "torch":
         yield Violation(
-            f"GPU_COUNT={config.GPU_COUNT} makes steps of {config.BATCH_SIZE} images, all on one device.",
+            f"GPU_COUNT={config.GPU_COUNT}, and on PyTorch training takes one device.",
             setting="GPU_COUNT",
-            changes={"GPU_COUNT": 1},
+            severity=ERROR,
+            fix=f"Set GPU_COUNT = 1 and IMAGES_PER_GPU = {config.BATCH_SIZE}, or train with KERAS_BACKEND=tensorflow "
+            "or jax.",
+            changes={"GPU_COUNT": 1, "IMAGES_PER_GPU": config.BATCH_SIZE},
+        )
+        return
+    gpus = 0 if environment.gpu_support is False else len(environment.gpus)
+    if gpus < config.GPU_COUNT:
+        yield Violation(
+            f"GPU_COUNT={config.GPU_COUNT}, and this machine has {gpus or 'no'} GPU{'' if gpus == 1 else 's'} that "
+            f"{environment.backend} can use: steps of {config.BATCH_SIZE} images are computed by what is there.",
+            setting="GPU_COUNT",
+            changes={"GPU_COUNT": max(gpus, 1)},
         )

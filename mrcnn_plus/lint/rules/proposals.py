@@ -80,7 +80,7 @@ def fewer_proposals_than_training_rois(facts):
     fix="Set ROI_POSITIVE_RATIO = 0.33.",
 )
 def roi_positive_ratio_out_of_range(facts):
-    """`ROI_POSITIVE_RATIO` is not above 0 and at most 1."""
+    """`ROI_POSITIVE_RATIO` is not between 0 and 1."""
     yield from _unless_it_fits(facts, "ROI_POSITIVE_RATIO", 0.33)
 
 
@@ -111,7 +111,7 @@ def no_positive_roi_possible(facts):
     "CFG055",
     ERROR,
     needs=CONFIG,
-    why="It is an overlap (IoU), from 0 to 1. At 0 every box that touches a better one is dropped, above 1 none is.",
+    why="It is an overlap (IoU), from 0 to 1. Above 1 no box is dropped, however many lie on one object.",
     example="DETECTION_NMS_THRESHOLD = 30",
     fix="Use 0.7 for RPN_NMS_THRESHOLD and 0.3 for DETECTION_NMS_THRESHOLD.",
 )

@@ -139,14 +139,14 @@ def _matching_layers(layers, facts):
         pattern = re.compile(LAYER_PRESETS.get(layers, layers))
     except (re.error, TypeError) as error:
         return [], f"is no regular expression ({error})"
-    names = _layer_names(facts)
+    names = layer_names(facts)
     if names is None:
         return (None, "") if layers not in LAYER_PRESETS else (["?"], "")
     matching = [name for name in names if pattern.fullmatch(name)]
     return matching, "" if matching else "matches no layer"
 
 
-def _layer_names(facts):
+def layer_names(facts):
     """Names of the layers with weights: the model's own, else those of the built-in networks; None if not known."""
     model = facts.run.model
     if hasattr(model, "get_trainable_layers"):

@@ -140,12 +140,13 @@ def unknown_source_not_to_augment(facts):
     "TRN008",
     WARNING,
     needs=(RUN, ENVIRONMENT),
-    why="A checkpoint is written after every epoch and none is removed; a full disk stops training.",
+    why="A checkpoint is written after every epoch, and beside it the state of the optimizer, which is as large. None "
+    "is removed unless KEEP_LAST says so. On a full disk no more are written.",
     example="160 epochs of 250 MB each with 20 GB free",
-    fix="Free space, train fewer and longer epochs, or give a model_dir on another disk.",
+    fix="Set KEEP_LAST = 3, train fewer and longer epochs, or give a model_dir on another disk.",
 )
 def checkpoints_fill_the_disk(facts, *, share_of_free=1.0, bytes_free=None):
-    """The checkpoints of all epochs take more than `share_of_free` of the room on the disk of `model_dir`.
+    """Checkpoints and their state files take more than `share_of_free` of the room on the disk of `model_dir`.
 
     `bytes_free`: taken in place of what the disk has.
     """
@@ -154,11 +155,14 @@ def checkpoints_fill_the_disk(facts, *, share_of_free=1.0, bytes_free=None):
     if not epochs or not size or folder is None:
         return
     count = max(epochs) - (run.start_epoch or 0)
+    if isinstance(facts.config.KEEP_LAST, int):
+        count = min(count, facts.config.KEEP_LAST)
+    size *= 2  # weights, and momentum in the state file
     free = free_bytes(folder) if bytes_free is None else bytes_free
     if size <= free < size * count / share_of_free:
         yield Violation(
-            f"{count} checkpoints of {readable(size)} take {readable(size * count)}; {readable(free)} are free for "
-            f"model_dir={str(run.model_dir)!r}.",
+            f"{count} checkpoints of {readable(size)} with their state take {readable(size * count)}; {readable(free)} "
+            f"are free for model_dir={str(run.model_dir)!r}.",
             where="model_dir",
             value=free,
         )

@@ -2,7 +2,9 @@
 
 import random
 
+import albumentations as A
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -78,6 +80,8 @@ ORDINARY = {
     "blended move": iaa.BlendAlpha((0, 1.0), iaa.Affine(rotate=20)),
     "the nucleus sample": NUCLEUS,
     "heavy": HEAVY,
+    "Albumentations": A.Compose([A.HorizontalFlip(), A.Affine(rotate=(-20, 20), p=1), A.RandomBrightnessContrast()]),
+    "Keras layers": keras.layers.Pipeline([keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1)]),
     "a function of Python's random numbers": rotate_both,
     "a function with a generator": flip_both_by_own_generator,
     "a function that cannot be repeated": flip_both_unrepeatably,
@@ -154,6 +158,9 @@ def fail_sometimes(image, masks):
     [
         (iaa.Crop(10, keep_size=False), "TRN005", "changed the image from shape"),
         (iaa.Resize(100), "TRN005", "changed the image from shape"),
+        (A.Resize(60, 60), "TRN005", "Resize changed the image from shape"),
+        (A.Normalize(), "TRN012", "Leave out Normalize"),
+        (keras.layers.Rescaling(1 / 255), "TRN012", "leave Rescaling and Normalization out"),
         (lambda image, masks: (image, masks[..., :-1]), "TRN005", "changed the masks from shape"),
         (lambda image, masks: (image / 255.0, masks), "TRN012", "dtype=uint8 to dtype=float64"),
         (soft_masks, "TRN012", "masks of two values"),
@@ -161,7 +168,7 @@ def fail_sometimes(image, masks):
         (lambda image: image, "TRN012", "TypeError"),
         (lambda image, masks: image, "TRN012", "to return (image, masks)"),
         ("fliplr", "TRN012", "received augmentation='fliplr'"),
-        (iaa.pillike.Affine(rotate=(-20, 20)), "TRN012", "can currently only process image data"),
+        (iaa.BlendAlphaSegMapClassIds([1], foreground=iaa.Add(9)), "TRN012", "chooses by class ids"),
     ],
 )
 def test_what_training_would_refuse_is_an_error(augmentation, code, words):

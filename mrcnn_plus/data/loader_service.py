@@ -1,0 +1,100 @@
+"""What a process that loads images does: takes over the data set, then builds batches until its parent is gone."""
+
+import contextlib
+import logging
+import multiprocessing.spawn
+import os
+import pickle
+import queue
+import sys
+import threading
+import traceback
+
+from mrcnn_plus.data import pipe_messages
+from mrcnn_plus.data.augmentation import import_imgaug
+from mrcnn_plus.errors import ConfigError, DatasetError
+
+_inside = False
+
+
+def refuse_to_train_in_loader():
+    """Raise `ConfigError` in a process that loads images, where a program may be imported and must not train again."""
+    if _inside:
+        raise ConfigError(
+            "USE_MULTIPROCESSING = True: the processes that load images import your program, and it trains while it is "
+            "imported. Put everything that builds and trains the model under  if __name__ == '__main__':  or set "
+            "USE_MULTIPROCESSING = False."
+        )
+
+
+def serve():
+    """Answer the messages of a `LoaderProcess` on standard input: first what `pack` made, then positions of batches."""
+    global _inside
+    _inside = True
+    stdin, stdout = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what the user's code prints must not get among the messages
+    messages = queue.SimpleQueue()
+    first = pipe_messages.receive(stdin)
+    threading.Thread(target=_listen, args=(stdin, messages), daemon=True).start()
+    records, incidents = [], []
+    logging.basicConfig(handlers=[_Collecting(records)], level=first["level"], force=True)
+    try:
+        multiprocessing.spawn.prepare(first["preparation"])
+        if b"imgaug" in first["builder"]:
+            import_imgaug()  # a pickle would import it without what it misses in NumPy 2
+        builder = pickle.loads(first["builder"])
+    except BaseException as error:
+        pipe_messages.send(stdout, {"error": _start_error(error), "traceback": traceback.format_exc()})
+        return
+    builder.incidents.forward = lambda *incident: incidents.append(incident)
+    builder.seeds_global_states = True
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)  # other cores have processes of their own
+    pipe_messages.send(stdout, {})
+    while True:
+        answer = _build(builder, messages.get())
+        pipe_messages.send(stdout, {**answer, "log": records, "incidents": incidents})
+        records.clear()
+        incidents.clear()
+
+
+def _listen(stdin, messages):
+    """Hand messages on. If the parent is gone, end at once, whatever is being loaded."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            messages.put(pipe_messages.receive(stdin))
+    os._exit(0)
+
+
+def _start_error(error):
+    if isinstance(error, ConfigError):
+        return error
+    return ConfigError(
+        "USE_MULTIPROCESSING = True: a process that loads images could not take over the data set: "
+        f"{type(error).__name__}: {error}. Classes and functions must be importable: at the top level of a module, or "
+        "of a program that trains under  if __name__ == '__main__':  only. Mend that, or set USE_MULTIPROCESSING = "
+        "False to load in threads."
+    )
+
+
+def _build(builder, positions):
+    try:
+        return {"batch": builder.build(positions)}
+    except BaseException as error:
+        text = traceback.format_exc()
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = DatasetError(f"{builder.name}: {type(error).__name__}: {error}")
+        return {"error": error, "traceback": text}
+
+
+class _Collecting(logging.Handler):
+    """Collects what is logged, for the log of the parent."""
+
+    def __init__(self, records):
+        super().__init__()
+        self.records = records
+
+    def emit(self, record):
+        self.records.append((record.name, record.levelno, record.getMessage()))

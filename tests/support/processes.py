@@ -1,0 +1,17 @@
+"""A look at the processes of this machine, on Linux."""
+
+from pathlib import Path
+
+
+def children_of(pid):
+    """Process ids of the children."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def is_alive(pid):
+    """False if the process has ended, also where its parent has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
