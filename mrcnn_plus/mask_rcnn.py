@@ -155,7 +155,7 @@ class MaskRCNN:
         custom_callbacks=None,
         no_augmentation_sources=None,
         *,
-        lint="error",
+        lint=None,
         resume=False,
     ):
         """Train layers of the model.
@@ -170,7 +170,8 @@ class MaskRCNN:
             function `(image, masks) -> (image, masks)`.
         custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
         lint: what becomes of what the linter finds in settings, data, augmentation and this call. "error" stops for
-            errors and logs warnings, "warn" logs both, "off" leaves the linter out.
+            errors and logs warnings, "warn" logs both, "off" leaves the linter out. None is "error", or what the
+            environment variable MRCNN_PLUS_LINT says; `mrcnn-plus run` sets it to "warn".
         resume: go on where the checkpoint given to `load_weights`, or else the newest one of this configuration's
             name, was written: same weights, optimizer, stage, epoch and random numbers, so that the result is that of
             a run without interruption. A program may pass True in all its calls: what is trained already is passed
@@ -188,7 +189,7 @@ class MaskRCNN:
         custom_callbacks=None,
         no_augmentation_sources=None,
         *,
-        lint="error",
+        lint=None,
         resume=False,
     ):
         """Train several stages, one after the other. stages: a list of `Stage`; None takes `TRAIN_STAGES`.

@@ -11,7 +11,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 
+from mrcnn_plus.data.augmentation import import_imgaug
+
 GOLDEN_DIR = Path(__file__).parent / "golden"
+
+
+def pytest_configure(config):
+    """Where tests run in processes of pytest-xdist, the first process imports the modules of all warnings by itself."""
+    if not hasattr(config, "workerinput"):
+        import_imgaug()
 
 
 @pytest.fixture(scope="session")

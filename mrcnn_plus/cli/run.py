@@ -17,6 +17,9 @@ examples:
   mrcnn-plus run train_shapes.ipynb
 
 Everything after the program belongs to the program. The exit status is the program's own; 2 if it could not be read.
+
+What the linter finds before training is logged and does not stop an old program, because it ran with it before;
+MRCNN_PLUS_LINT=error in the environment stops it, MRCNN_PLUS_LINT=off leaves the linter out.
 """
 
 
@@ -37,6 +40,7 @@ def add_parser(commands) -> argparse.ArgumentParser:
 def run(arguments) -> int:
     import atexit
     import contextlib
+    import os
     import sys
 
     from mrcnn_plus import as_mrcnn
@@ -46,6 +50,9 @@ def run(arguments) -> int:
     to_run = program.read_program(arguments.program)
     copies = PassedOver()
     shims = contextlib.ExitStack()
+    if "MRCNN_PLUS_LINT" not in os.environ:  # in the environment, so that processes of the program have it too
+        os.environ["MRCNN_PLUS_LINT"] = "warn"
+        shims.callback(os.environ.pop, "MRCNN_PLUS_LINT", None)
     shims.callback(as_mrcnn.uninstall, as_mrcnn.install(flat=True, found_copy=copies))
     log = shims.enter_context(libraries.installed())
 

@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
     augmentation: Any = None
     custom_callbacks: Any = ()
     no_augmentation_sources: Any = ()
-    lint: str = "error"
+    lint: str | None = None
 
 
 class Course:

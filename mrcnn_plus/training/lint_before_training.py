@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from mrcnn_plus.lint.measuring.random_states import RandomStates
 logger = logging.getLogger(__name__)
 
 CHOICES = ("error", "warn", "off")
+#: Environment variable with the choice for calls that make none.
+VARIABLE = "MRCNN_PLUS_LINT"
 
 _MOST_SAMPLES = 8  # images of each data set whose pixels are looked at
 _SECONDS_FOR_SAMPLES = 1.0
@@ -24,18 +27,21 @@ _logged: set[tuple[str, str]] = set()  # (code, message): a second model need no
 
 
 def check_before_training(
-    config: Any, train_dataset: Any, val_dataset: Any, *, run: lint.Run, action: str, call_alone: bool = False
+    config: Any, train_dataset: Any, val_dataset: Any, *, run: lint.Run, action: str | None, call_alone: bool = False
 ) -> lint.Report | None:
     """Run the linter on what a call of `train` was given.
 
-    run: the call. action: "error" raises for errors, "warn" logs them as well, "off" does nothing. call_alone: only the
-    rules about the call, where configuration and data were checked by an earlier one. Returns the report.
+    run: the call. action: "error" raises for errors, "warn" logs them as well, "off" does nothing; None takes the
+    environment variable `VARIABLE`, or else "error". call_alone: only the rules about the call, where configuration and
+    data were checked by an earlier one. Returns the report.
 
     Costs about a second or two: pixels of a few images, and headers or objects of data sets that are not huge.
     Raises `DatasetError` if all errors are about data, else `ConfigError`.
     """
+    source = "lint" if action is not None else VARIABLE
+    action = os.environ.get(VARIABLE, "error") if action is None else action
     if action not in CHOICES:
-        raise ConfigError(f"train: expected lint to be 'error', 'warn' or 'off', received: lint={action!r}.")
+        raise ConfigError(f"train: expected {source} to be 'error', 'warn' or 'off', received: {source}={action!r}.")
     if action == "off":
         return None
     states = RandomStates(None)

@@ -200,3 +200,11 @@ def test_quiet_lists_nothing(tmp_path):
     (tmp_path / "program.py").write_text("import numpy as np\nnp.float(1)\n")
     found = python(tmp_path, "-m", "mrcnn_plus", "run", "--quiet", "program.py")
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_what_the_linter_finds_does_not_stop_an_old_program_unless_that_is_asked_for(tmp_path, monkeypatch):
+    text = "import os\nprint(os.environ.get('MRCNN_PLUS_LINT'))\n"
+    monkeypatch.delenv("MRCNN_PLUS_LINT", raising=False)
+    assert run(tmp_path, text).stdout == "warn\n"
+    monkeypatch.setenv("MRCNN_PLUS_LINT", "error")
+    assert run(tmp_path, text).stdout == "error\n"

@@ -161,7 +161,8 @@ def test_what_cannot_be_decided_is_listed(migrated, text, words):
 
 
 def test_a_clean_program_stays_as_it_is(migrated):
-    text = "from mrcnn_plus import utils\nimport numpy as np\nfrom PIL import Image\n\n\nclass A(utils.Dataset):\n    x = np.int64\n"
+    text = "from mrcnn_plus import utils\nimport numpy as np\nfrom PIL import Image\n"
+    text += "\n\nclass A(utils.Dataset):\n    x = np.int64, Image\n"
     assert migrated(text) == (text, [])
 
 

