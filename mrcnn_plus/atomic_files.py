@@ -15,7 +15,6 @@ def replacing(path):
     """
     path = os.path.realpath(os.fspath(path))
     folder, file = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".unfinished_", suffix=f"_{file}", dir=folder)
     os.close(handle)
     try:

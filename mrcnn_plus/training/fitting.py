@@ -79,9 +79,6 @@ def fit(
     """
     # A subclass of MaskRCNN may have compiled the model with an optimizer of its own.
     model.optimizer = guard(model.optimizer, config, model.trainable_variables)
-    data = resuming.data_facts(train_dataset, val_dataset)
-    if state is not None:
-        resuming.tell_changes(state, config, data)
     sequence = _training_sequence(
         *(train_dataset, config, first_epoch, state),
         augmentation=augmentation,
@@ -90,6 +87,9 @@ def fit(
     validation = None if val_dataset is None else _validation_sequence(val_dataset, config)
     for steps in filter(None, (sequence, validation)):
         steps.devices = model.devices
+    data = resuming.data_facts(train_dataset, val_dataset)
+    if state is not None:
+        resuming.tell_changes(state, config, data)
     model.loss_options = model.loss_options.with_weights(_class_weights(train_dataset, config, log_dir))
     callbacks = _callbacks(
         *(model, config, sequence, progress),

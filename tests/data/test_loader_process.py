@@ -19,7 +19,7 @@ from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
 
 from ..support.loading import Moody, Slow, small
-from ..support.processes import children_of, is_alive
+from ..support.processes import children_of, is_alive, wait_for
 from .data_sets import Rectangles
 
 ROOT = Path(__file__).parents[2]
@@ -169,9 +169,8 @@ class Own(Moody):
     pass
 
 {guard}
-    builder = builder_of(small(3, Own, mood={mood!r}, special=2))
+    builder = builder_of(small(3, Own, mood={mood!r}, special=2, folder="."))
     process = LoaderProcess(builder, pack(builder))
-    print("begun", flush=True)
     print(process.build([0, 2])["input_image_meta"][:, 0], flush=True)
     process.close()
 """
@@ -199,16 +198,11 @@ def test_a_program_that_trains_while_it_is_imported_is_told_to_guard_that(tmp_pa
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_processes_end_with_a_parent_that_is_killed(tmp_path):
     program = run(tmp_path, mood="sleep")
-    assert program.stdout.readline().strip() == "begun"
-    time.sleep(2)
-    children = children_of(program.pid)
-    assert [is_alive(child) for child in children] == [True]
+    assert wait_for((tmp_path / "asleep").exists, 100), "the process is loading an image"
+    (child,) = children_of(program.pid)
     program.kill()
     program.communicate()
-    deadline = time.perf_counter() + 10
-    while is_alive(children[0]) and time.perf_counter() < deadline:
-        time.sleep(0.1)
-    assert not is_alive(children[0])
+    assert wait_for(lambda: not is_alive(child), 20)
 
 
 def test_exit_codes_are_put_into_words():

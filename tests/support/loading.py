@@ -36,6 +36,7 @@ class Moody(Rectangles):
         if self.mood == "die always" or (self.mood == "die once" and self.first_time()):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.mood == "sleep":
+            (Path(self.folder) / "asleep").touch()
             time.sleep(60)
         if self.mood == "notice":
             logging.getLogger("mrcnn_plus.test").warning("this is image %d", image_id)

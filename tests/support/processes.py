@@ -1,5 +1,6 @@
 """A look at the processes of this machine, on Linux."""
 
+import time
 from pathlib import Path
 
 
@@ -15,3 +16,11 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def wait_for(condition, seconds):
+    """Wait until the function returns something true, or for so many seconds; returns its last answer."""
+    deadline = time.perf_counter() + seconds
+    while not (answer := condition()) and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    return answer

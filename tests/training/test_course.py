@@ -25,7 +25,13 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("settings", [{"SEED": None, "OPTIMIZER": "AdamW"}, EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"SEED": None, "OPTIMIZER": "AdamW"}, id="plain", marks=pytest.mark.slow),
+        pytest.param(EVERYTHING, id="all"),
+    ],
+)
 def test_a_resumed_run_comes_to_the_same_weights_and_logs_as_an_uninterrupted_one(tmp_path, settings):
     whole = train(toy(tmp_path / "whole", **settings), 4)
     settings = {**settings, "SEED": TrainingState.load(state_path(whole.find_last())).seed}  # drawn where none is set
@@ -61,6 +67,7 @@ def losses(model):
     return [[cell for name, cell in zip(rows[0], row, strict=True) if name != "data_wait"] for row in rows]
 
 
+@pytest.mark.slow
 def test_without_resume_the_optimizer_starts_anew(tmp_path):
     whole = train(toy(tmp_path / "whole"), 4)
     train(toy(tmp_path / "parts"), 2)
@@ -70,10 +77,12 @@ def test_without_resume_the_optimizer_starts_anew(tmp_path):
     assert other.epoch == 4 and difference(whole, other) > 1e-4
 
 
+@pytest.mark.slow
 def test_resuming_without_a_checkpoint_starts_at_the_beginning(tmp_path):
     assert difference(train(toy(tmp_path / "a"), 2, resume=True), train(toy(tmp_path / "b"), 2)) == 0.0
 
 
+@pytest.mark.slow
 def test_a_program_may_say_resume_in_all_of_its_calls(tmp_path):
     def program(folder, last=None):
         model = toy(folder)
@@ -89,6 +98,7 @@ def test_a_program_may_say_resume_in_all_of_its_calls(tmp_path):
     assert resumed.epoch == 6 and difference(whole, resumed) == 0.0
 
 
+@pytest.mark.slow
 def test_the_checkpoint_that_was_loaded_is_the_one_to_resume_from(tmp_path):
     whole = train(toy(tmp_path), 4)
     resumed = toy(tmp_path)
@@ -130,6 +140,7 @@ def test_settings_and_data_that_changed_are_told_before_the_first_step(tmp_path,
     ]
 
 
+@pytest.mark.slow
 def test_nothing_is_told_where_nothing_changed(tmp_path, caplog):
     train(toy(tmp_path), 1)
     train(toy(tmp_path), 2, resume=True)
@@ -144,6 +155,7 @@ def test_other_classes_cannot_resume(tmp_path):
         toy(tmp_path).train(renamed, None, 0.01, 2, "all", lint="off", resume=True)
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_another_kind_starts_anew_and_says_so(tmp_path, caplog):
     train(toy(tmp_path), 1)
     train(toy(tmp_path, OPTIMIZER="AdamW"), 2, resume=True)
@@ -160,7 +172,7 @@ def train_stages(model, stages=None, **options):
     return model
 
 
-@pytest.mark.parametrize("stop", [2, 3])
+@pytest.mark.parametrize("stop", [3, pytest.param(2, marks=pytest.mark.slow)])
 def test_stages_go_on_at_any_epoch_of_any_stage(tmp_path, stop):
     whole = train_stages(toy(tmp_path / "whole", TRAIN_STAGES=STAGES))
     interrupted = toy(tmp_path / "parts", TRAIN_STAGES=STAGES)
@@ -171,6 +183,7 @@ def test_stages_go_on_at_any_epoch_of_any_stage(tmp_path, stop):
     assert difference(whole, resumed) == 0.0
 
 
+@pytest.mark.slow
 def test_an_interrupted_model_itself_can_resume_too(tmp_path):
     whole = train(toy(tmp_path / "whole"), 3)
     model = toy(tmp_path / "parts")
@@ -252,6 +265,7 @@ def test_early_stopping_ends_a_stage_and_leaves_the_others_as_long_as_planned(tm
     assert ended < 50 and model.epoch == ended + 2
 
 
+@pytest.mark.slow
 def test_the_patience_of_an_interrupted_stage_is_not_renewed(tmp_path):
     settings = {"EARLY_STOPPING_PATIENCE": 3, "BEST_METRIC": "val_loss", "WEIGHT_DECAY": 0.0}
     whole = train(toy(tmp_path / "whole", **settings), 50, learning_rate=10.0)
@@ -294,9 +308,7 @@ def test_other_files_in_the_folder_of_the_run_stay(tmp_path):
 
 
 def test_keep_last_has_to_be_a_number(tmp_path):
-    with pytest.raises(
-        ConfigError, match="KEEP_LAST: expected a whole number of at least 1, or None, received"
-    ):
+    with pytest.raises(ConfigError, match="KEEP_LAST: expected a whole number of at least 1, or None, received"):
         train(toy(tmp_path, KEEP_LAST=0), 1)
 
 
@@ -352,6 +364,7 @@ def test_ctrl_c_leaves_whole_checkpoints_and_says_how_to_go_on(tmp_path, caplog)
     assert difference(whole, train(toy(tmp_path), 3, resume=True)) == 0.0
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_in_another_folder_that_it_was_moved_to(tmp_path):
     train(toy(tmp_path / "first"), 1)
     shutil.move(tmp_path / "first", tmp_path / "second")

@@ -14,6 +14,7 @@ from mrcnn_plus.training import fitting
 from mrcnn_plus.training.callbacks.data_flow import DataFlow
 from mrcnn_plus.training.devices import Devices
 from mrcnn_plus.training.loss_options import LossOptions
+from mrcnn_plus.training.optimizers import GuardedOptimizer
 from mrcnn_plus.training.training_state import StageProgress
 
 from ..support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
@@ -22,7 +23,8 @@ from ..support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
 class StandIn:
     """In place of a Keras model: remembers what `fit` was asked for."""
 
-    inputs = variables = ()
+    inputs = variables = trainable_variables = ()
+    optimizer = GuardedOptimizer(keras.optimizers.SGD())
     loss_options, loss_balancing, devices = LossOptions(), "fixed", Devices()
 
     def fit(self, sequence, **arguments):
@@ -130,7 +132,7 @@ def test_the_epochs_that_are_finished_are_told(tmp_path):
     for epoch in (2, 3):
         for callback in arguments["callbacks"]:
             if isinstance(callback, keras.callbacks.LambdaCallback):
-                callback.on_epoch_end(epoch)
+                callback.on_epoch_end(epoch, {})
     assert told == [3, 4]
 
 

@@ -25,7 +25,7 @@ from mrcnn_plus.training.input_pipeline import BatchSequence, default_workers, f
 
 from ..data.data_sets import Rectangles
 from ..support.loading import Dice, FromFile, Moody, Slow, WhereFrom, failing, scribble, small
-from ..support.processes import children_of, is_alive
+from ..support.processes import children_of, is_alive, wait_for
 from ..support.tiny import TinyConfig
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -442,9 +442,8 @@ from tests.support.loading import Moody, small
 if __name__ == "__main__":
     from tests.training.test_input_pipeline import BatchSequence, builder_of, fit
 
-    builder = builder_of(small(5, Moody, mood="sleep", special=2), shuffle=False)
+    builder = builder_of(small(5, Moody, mood="sleep", special=2, folder="."), shuffle=False)
     sequence = BatchSequence(builder, steps=3, workers=2, processes={processes})
-    print("begun", flush=True)
     fit(sequence)
 """
 ROOT = Path(__file__).parents[2]
@@ -458,8 +457,7 @@ def test_ctrl_c_ends_fit_at_once_while_an_image_is_loading_and_leaves_no_process
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     program = subprocess.Popen([sys.executable, "program.py"], env=environment, cwd=tmp_path, **pipes)
-    assert program.stdout.readline().strip() == "begun"
-    time.sleep(4)
+    assert wait_for((tmp_path / "asleep").exists, 200)
     children = children_of(program.pid)
     assert len(children) == 2 * processes
     begin = time.perf_counter()
@@ -467,7 +465,7 @@ def test_ctrl_c_ends_fit_at_once_while_an_image_is_loading_and_leaves_no_process
     _, err = program.communicate(timeout=50)
     assert time.perf_counter() - begin < 10
     assert "KeyboardInterrupt" in err.strip().splitlines()[-1]
-    assert not any(is_alive(child) for child in children)
+    assert wait_for(lambda: not any(is_alive(child) for child in children), 5)
 
 
 # ---- Waiting --------------------------------------------------------------------------------------------------------
@@ -539,10 +537,7 @@ def test_after_fit_no_thread_or_process_is_left():
     with sequence_of(20, steps=10, workers=3) as sequence:
         fit(sequence)
         assert not sequence._batches
-    deadline = time.perf_counter() + 5
-    while loader_threads() > before and time.perf_counter() < deadline:
-        time.sleep(0.05)
-    assert loader_threads() <= before
+    assert wait_for(lambda: loader_threads() <= before, 30)
 
 
 def loader_threads():

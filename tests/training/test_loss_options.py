@@ -325,12 +325,13 @@ def test_a_resumed_run_takes_up_the_learnt_weights_of_its_epoch(steered_run):
     other = MaskRCNN(mode="training", config=Steered(), model_dir=model.model_dir)
     other.load_weights(model.find_last(), by_name=True)
     assert other.epoch == 1 and not ops.convert_to_numpy(other.keras_model.log_variances).any()
+    assert learnt.any()
     seen = []
     keep = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: seen.append(ops.convert_to_numpy(other.keras_model.log_variances).copy())
     )
     with step_by_step():
-        other.train(Figures([2, 2]), None, 0.01, epochs=2, layers="heads", custom_callbacks=[keep])
+        other.train(Figures([2, 2]), None, 0.01, epochs=2, layers="heads", custom_callbacks=[keep], resume=True)
     np.testing.assert_allclose(seen[0], learnt, rtol=1e-6)
 
 
@@ -391,10 +392,10 @@ def test_the_sampler_decides_which_images_are_loaded(tmp_path):
 
     dataset = Figures([[(1, 30, 30, 20)]] * 5 + [[(2, 30, 30, 20)]])
     config = Balanced()
-    sequence = _training_sequence(dataset, config, 0)
+    sequence = _training_sequence(dataset, config, 0, None)
     ids = [batch["input_image_meta"][:, 0] for (batch,) in (sequence[step] for step in range(6))]
     assert (np.concatenate(ids) == 5).sum() == 6
     config.SAMPLER, config.REPEAT_THRESHOLD = "repeat_factor", 1.0
-    stream = _training_sequence(dataset, config, 0).builder.stream
+    stream = _training_sequence(dataset, config, 0, None).builder.stream
     np.testing.assert_allclose(stream.repeat_factors[[0, 5]], np.sqrt([6 / 5, 6]), rtol=0.1)
     assert stream.seed == config.SEED

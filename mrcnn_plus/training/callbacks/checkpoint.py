@@ -43,6 +43,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         is_best = self.best is not None and self.best.update(epoch + 1, logs or {})
         path = self.template.format(epoch=epoch + 1)
         try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with self._averaged():
                 self.model.save_weights(path)
                 if self.make_state is not None and state_path(path):  # None where a subclass names files its own way
