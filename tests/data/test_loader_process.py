@@ -201,7 +201,7 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path):
     assert wait_for((tmp_path / "asleep").exists, 100), "the process is loading an image"
     (child,) = children_of(program.pid)
     program.kill()
-    program.communicate()
+    program.wait()  # not communicate(): the process has the same pipes, and would be waited for
     assert wait_for(lambda: not is_alive(child), 20)
 
 

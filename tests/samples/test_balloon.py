@@ -69,6 +69,7 @@ def test_training_goes_on_from_the_last_checkpoint(trained):
     assert names[-1] == "mask_rcnn_balloon_0002.h5"
 
 
+@pytest.mark.slow
 def test_an_image_is_splashed_and_drawn(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = write_image(tmp_path / "photo.png", picture(100)[0])
@@ -80,6 +81,7 @@ def test_an_image_is_splashed_and_drawn(trained, tmp_path, monkeypatch, capsys):
         assert Image.open(output).size == (96, 96)
 
 
+@pytest.mark.slow
 def test_a_video_is_splashed_frame_by_frame(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     film = cv2.VideoWriter("film.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
@@ -97,12 +99,14 @@ def test_a_video_is_splashed_frame_by_frame(trained, tmp_path, monkeypatch, caps
     assert abs(frames[0].mean(axis=(0, 1)) - [200, 60, 40]).max() < 6, "colors in the order of the file"
 
 
+@pytest.mark.slow
 def test_what_is_no_video_is_refused(trained, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(SystemExit, match="cannot read it as a video"):
         run("splash", trained, f"--video={tmp_path / 'text.mp4'}")
 
 
+@pytest.mark.slow
 def test_evaluation_prints_both_scores(trained, capsys):
     run("evaluate", trained, f"--dataset={trained / 'data'}")
     assert "box  AP" in capsys.readouterr().out

@@ -136,7 +136,6 @@ def test_validation_walks_all_images_in_order_every_epoch():
         assert [ids_of(sequence, epoch) for epoch in (3, 4)] == [[[0, 1], [2, 3], [4]]] * 2
 
 
-@pytest.mark.backend
 @ALL_LOADERS
 def test_fit_shows_the_network_the_images_in_that_order_with_any_loaders(loaders):
     with sequence_of(7, steps=3) as expected, sequence_of(7, steps=3, first_epoch=1, **loaders) as sequence:
@@ -315,7 +314,6 @@ def test_in_fit_the_batch_of_the_step_is_still_there_when_the_step_ends(as_datas
 # ---- Errors ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.backend
 @ALL_LOADERS
 @pytest.mark.parametrize("in_validation", [False, True])
 @pytest.mark.parametrize("special", [0, 2])
@@ -385,7 +383,6 @@ class EpochLogs(keras.callbacks.Callback):
         self.epochs.append(dict(logs))
 
 
-@pytest.mark.backend
 @ALL_LOADERS
 def test_if_asked_a_bad_image_is_replaced_named_once_and_counted(loaders, caplog):
     logs = EpochLogs()
@@ -479,6 +476,7 @@ class SlowStep(Watcher):
         return super().train_step(*arguments)
 
 
+@pytest.mark.slow  # it measures time
 @pytest.mark.backend
 @pytest.mark.parametrize("loaders", [MAIN_THREAD, ONE_THREAD, {**PROCESSES, "workers": 1}])
 @pytest.mark.parametrize(("load", "compute", "least", "most"), [(0.3, 0.0, 0.6, 1), (0.0, 0.3, 0, 0.25)])
@@ -488,6 +486,7 @@ def test_the_share_of_time_spent_waiting_is_logged(loaders, load, compute, least
     assert least < logs[1]["data_wait"] <= most
 
 
+@pytest.mark.slow  # it measures time
 @pytest.mark.backend
 def test_waiting_and_computing_add_up_in_the_main_thread_and_overlap_in_others(monkeypatch):
     in_turn = epochs_of(0.3, 0.3, MAIN_THREAD, monkeypatch)[1]["data_wait"]

@@ -12,8 +12,6 @@ from mrcnn_plus.data.augmentation import apply_augmentation, keras_layers
 from mrcnn_plus.errors import ConfigError
 from tests.support.augmented_scene import make_scene, masks_in, overlap
 
-pytestmark = pytest.mark.backend
-
 layers = keras.layers
 ON_TORCH = keras.backend.backend() == "torch"
 
