@@ -115,7 +115,7 @@ def test_whoever_waits_is_woken_when_the_process_is_closed(start):
     begin = time.perf_counter()
     with pytest.raises(RuntimeError, match="was closed"):
         process.build([0])
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 60
 
 
 def test_a_process_that_cannot_start_says_what_to_do(start, monkeypatch):

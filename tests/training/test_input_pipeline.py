@@ -330,7 +330,7 @@ def test_an_error_in_the_users_code_ends_fit_at_once_and_names_the_image(loaders
         ) as caught,
     ):
         fit(sequence, validation=validation, epochs=3)
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 60
     assert isinstance(caught.value.__cause__, TracebackOfProcess if "processes" in loaders else KeyError)
     assert "misbehave" in str(caught.value.__cause__) or "processes" not in loaders
     assert "SKIP_BAD_IMAGES" in str(caught.value)
