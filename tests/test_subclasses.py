@@ -33,6 +33,7 @@ def _quick():
         yield
 
 
+@pytest.mark.slow
 def test_a_subclass_compiles_with_an_optimizer_of_its_own_in_matterports_way(tmp_path, data):
     class Own(modellib.MaskRCNN):
         def compile(self, learning_rate, momentum):
