@@ -65,7 +65,6 @@ def in_float32(tmp_path_factory):
     return losses_of_steps(build("float32", tmp_path_factory.mktemp("float32")), 3)
 
 
-@pytest.mark.backend
 @pytest.mark.parametrize("precision", HALF)
 def test_half_precision_trains_as_float32_does(precision, in_float32, tmp_path):
     steps = 3 if keras.backend.backend() == "tensorflow" else 1  # what takes long elsewhere is compiling
