@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import keras
 
 from mrcnn_plus.constants import META_FIELDS
-from mrcnn_plus.data.loader_process import LoaderProcess, pack
-from mrcnn_plus.data.loader_threads import LoaderThreads, abandon, answer
+from mrcnn_plus.data.loading.process import LoaderProcess, pack
+from mrcnn_plus.data.loading.threads import LoaderThreads, abandon, answer
 from mrcnn_plus.training.devices import Devices
 
 # Batches kept behind the one that was asked for last: TensorFlow asks one or two ahead of the step that it computes.

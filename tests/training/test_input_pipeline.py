@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import pytest
 
-from mrcnn_plus.data.loader_process import TracebackOfProcess
-from mrcnn_plus.data.loader_threads import LoaderThreads
+from mrcnn_plus.data.loading.process import TracebackOfProcess
+from mrcnn_plus.data.loading.threads import LoaderThreads
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.training import fitting
 from mrcnn_plus.training.callbacks.data_flow import DataFlow

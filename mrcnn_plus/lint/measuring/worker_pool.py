@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mrcnn_plus.data.loader_process import describe_exit
+from mrcnn_plus.data.loading.process import describe_exit
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 
 from mrcnn_plus.data.augmentation import import_imgaug
 from mrcnn_plus.data.batches import BatchBuilder
-from mrcnn_plus.data.loader_process import LoaderProcess, pack
+from mrcnn_plus.data.loading.process import LoaderProcess, pack
 from mrcnn_plus.geometry.resizing import ResizeSettings
 from tests.data.data_sets import Rectangles
 

@@ -10,8 +10,8 @@ import sys
 import threading
 import traceback
 
-from mrcnn_plus.data import pipe_messages
 from mrcnn_plus.data.augmentation import import_imgaug
+from mrcnn_plus.data.loading import pipes
 from mrcnn_plus.errors import ConfigError, DatasetError
 
 _inside = False
@@ -34,7 +34,7 @@ def serve():
     stdin, stdout = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what the user's code prints must not get among the messages
     messages = queue.SimpleQueue()
-    first = pipe_messages.receive(stdin)
+    first = pipes.receive(stdin)
     threading.Thread(target=_listen, args=(stdin, messages), daemon=True).start()
     records, incidents = [], []
     logging.basicConfig(handlers=[_Collecting(records)], level=first["level"], force=True)
@@ -44,16 +44,16 @@ def serve():
             import_imgaug()  # a pickle would import it without what it misses in NumPy 2
         builder = pickle.loads(first["builder"])
     except BaseException as error:
-        pipe_messages.send(stdout, {"error": _start_error(error), "traceback": traceback.format_exc()})
+        pipes.send(stdout, {"error": _start_error(error), "traceback": traceback.format_exc()})
         return
     builder.incidents.forward = lambda *incident: incidents.append(incident)
     builder.seeds_global_states = True
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)  # other cores have processes of their own
-    pipe_messages.send(stdout, {})
+    pipes.send(stdout, {})
     while True:
         answer = _build(builder, messages.get())
-        pipe_messages.send(stdout, {**answer, "log": records, "incidents": incidents})
+        pipes.send(stdout, {**answer, "log": records, "incidents": incidents})
         records.clear()
         incidents.clear()
 
@@ -62,7 +62,7 @@ def _listen(stdin, messages):
     """Hand messages on. If the parent is gone, end at once, whatever is being loaded."""
     with contextlib.suppress(EOFError, OSError):
         while True:
-            messages.put(pipe_messages.receive(stdin))
+            messages.put(pipes.receive(stdin))
     os._exit(0)
 
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from mrcnn_plus.data.batches import BatchBuilder
-from mrcnn_plus.data.loader_process import LoaderProcess, TracebackOfProcess, describe_exit, pack
-from mrcnn_plus.data.loader_threads import LoaderThreads
+from mrcnn_plus.data.loading.process import LoaderProcess, TracebackOfProcess, describe_exit, pack
+from mrcnn_plus.data.loading.threads import LoaderThreads
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
 
-from ..support.loading import Moody, Slow, small
-from ..support.processes import children_of, is_alive, wait_for
-from .data_sets import Rectangles
+from tests.support.loading import Moody, Slow, small
+from tests.support.processes import children_of, is_alive, wait_for
+from tests.data.data_sets import Rectangles
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def builder_of(dataset, **settings):
@@ -162,7 +162,7 @@ def test_classes_of_a_notebook_have_to_move_to_a_file(monkeypatch):
 # ---- Programs -------------------------------------------------------------------------------------------------------
 
 PROGRAM = """
-from tests.data.test_loader_process import LoaderProcess, builder_of, pack
+from tests.data.loading.test_process import LoaderProcess, builder_of, pack
 from tests.support.loading import Moody, small
 
 class Own(Moody):
@@ -212,7 +212,7 @@ def test_exit_codes_are_put_into_words():
 
 
 def test_the_module_needs_no_keras():
-    code = "import sys, mrcnn_plus.data.loader_service as _; print({'keras', 'tensorflow', 'jax'} & set(sys.modules))"
+    code = "import sys, mrcnn_plus.data.loading.service as _; print({'keras', 'tensorflow', 'jax'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 

@@ -14,15 +14,15 @@ import signal
 import subprocess
 import sys
 
-from mrcnn_plus.data import pipe_messages
 from mrcnn_plus.data.dataset import describe_image
-from mrcnn_plus.data.loader_service import refuse_to_train_in_loader
+from mrcnn_plus.data.loading import pipes
+from mrcnn_plus.data.loading.service import refuse_to_train_in_loader
 from mrcnn_plus.errors import ConfigError, DatasetError
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 2
-_START = "import sys; sys.path[:] = {path!r}; from mrcnn_plus.data.loader_service import serve; serve()"
+_START = "import sys; sys.path[:] = {path!r}; from mrcnn_plus.data.loading.service import serve; serve()"
 # A program that loads a framework for its data set must not take the accelerator's memory in every process.
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -47,8 +47,8 @@ class LoaderProcess:
         for _ in range(_TRIES):
             try:
                 process = self._start()
-                pipe_messages.send(process.stdin, positions)
-                answer = pipe_messages.receive(process.stdout)
+                pipes.send(process.stdin, positions)
+                answer = pipes.receive(process.stdout)
             except (OSError, EOFError) as error:
                 reason = describe_exit(self._stop(patience_s=1))
                 if self._closed:
@@ -84,8 +84,8 @@ class LoaderProcess:
         )
         if self._closed:  # in the meantime
             self._stop()
-        pipe_messages.write(process.stdin, self.payload)
-        answer = pipe_messages.receive(process.stdout)
+        pipes.write(process.stdin, self.payload)
+        answer = pipes.receive(process.stdout)
         if "error" in answer:
             raise _with_cause(answer)
         return process
@@ -148,7 +148,7 @@ def pack(builder):
         preparation.update(_program() or _refuse_notebook(builder))
     message = io.BytesIO()
     level = logging.getLogger("mrcnn_plus").getEffectiveLevel()
-    pipe_messages.send(message, {"preparation": preparation, "level": level, "builder": content})
+    pipes.send(message, {"preparation": preparation, "level": level, "builder": content})
     return message.getvalue()
 
 
