@@ -186,9 +186,11 @@ EXPERIMENTS = {
     "multipliers": (
         plain,
         {
-            "one rate, low": {"LEARNING_RATE": 1e-4, "PRETRAINED": True},
-            "one rate, high": {"LEARNING_RATE": 1e-2, "PRETRAINED": True},
-            "rates by part": {"LEARNING_RATE": 1e-2, "LR_MULTIPLIERS": BY_PART, "PRETRAINED": True},
+            "one rate, 1e-5": {"LEARNING_RATE": 1e-5, "PRETRAINED": True},
+            "one rate, 1e-4": {"LEARNING_RATE": 1e-4, "PRETRAINED": True},
+            "one rate, 1e-3": {"LEARNING_RATE": 1e-3, "PRETRAINED": True},
+            "one rate, 1e-2": {"LEARNING_RATE": 1e-2, "PRETRAINED": True},
+            "by part, up to 1e-3": {"LEARNING_RATE": 1e-3, "LR_MULTIPLIERS": BY_PART, "PRETRAINED": True},
         },
     ),
     "explosion": (

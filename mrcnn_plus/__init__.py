@@ -13,6 +13,7 @@ _EXPORTS = {
     "ConfigError": "mrcnn_plus.errors",
     "Dataset": "mrcnn_plus.data.dataset",
     "DatasetError": "mrcnn_plus.errors",
+    "EvaluationCallback": "mrcnn_plus.training.callbacks.evaluation",
     "MaskRCNN": "mrcnn_plus.mask_rcnn",
     "Stage": "mrcnn_plus.training.stages",
     "WeightsError": "mrcnn_plus.errors",

@@ -54,11 +54,14 @@ _SLOW = ("tf", "keras", "K", "KL", "KE", "KM")
 
 
 class AliasModule(types.ModuleType):
-    """Stands for another module, which is imported when an attribute is first asked for or set."""
+    """Stands for another module, which is imported when an attribute is first asked for or set.
 
-    def __init__(self, name, target):
+    supply: if given, a function `(module, name)` for names that the other module lacks: a value, or an AttributeError.
+    """
+
+    def __init__(self, name, target, supply=None):
         super().__init__(name)
-        vars(self)["_target"] = target
+        vars(self).update(_target=target, _supply=supply)
 
     def __getattr__(self, name):
         if name.startswith("__") and name not in ("__all__", "__file__"):
@@ -73,6 +76,8 @@ class AliasModule(types.ModuleType):
             return sorted({*public, *imported} - set(_SLOW))
         if name in imported and not hasattr(module, name):
             return _find(imported[name])
+        if vars(self)["_supply"] is not None and not hasattr(module, name):
+            return vars(self)["_supply"](vars(self)["_target"].rpartition(".")[2], name)
         return getattr(module, name)
 
     def __setattr__(self, name, value):
@@ -99,7 +104,8 @@ class AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Answers `import` for the names in `aliases`, before any package of these names is looked for.
 
     found_copy: if given, copies of Matterport's modules in other places are replaced too (`Mask_RCNN.mrcnn.model`),
-        and it is called with the path of every copy that is passed over; False of it leaves that copy in place.
+        and it is called with the path of every copy that is passed over; False of it leaves that copy in place. If it
+        has a method `supply`, that is asked for names which this package lacks; see `AliasModule`.
     """
 
     def __init__(self, aliases, found_copy=None):
@@ -127,7 +133,8 @@ class AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def create_module(self, spec):
         if spec.name == "mrcnn":
             return None
-        return AliasModule(spec.name, f"mrcnn_plus.{spec.name.rpartition('.')[2]}")
+        supply = getattr(self.found_copy, "supply", None)
+        return AliasModule(spec.name, f"mrcnn_plus.{spec.name.rpartition('.')[2]}", supply)
 
     def exec_module(self, module):
         """Nothing to run: the module stands for another one."""

@@ -315,6 +315,22 @@ class Config(ConfigBase):
     # many epochs. Stages of `train_stages` that follow are trained as long as planned. None trains to the end.
     EARLY_STOPPING_PATIENCE = None
 
+    # Epochs from one evaluation of the validation data to the next: COCO's average precision of boxes and masks, logged
+    # as val_box_AP, val_mask_AP, val_mask_AP50, ..., and so open to BEST_METRIC. Losses do not tell how good detections
+    # are. It costs a detection of every validation image; `EvaluationCallback(every=..., limit=...)` in
+    # `custom_callbacks` takes fewer. 0 never evaluates, as Matterport's code.
+    EVALUATE_EVERY = 0
+
+    # What training prints: 0 nothing; 1 a line that follows the steps, and after each epoch a table of all losses with
+    # weight, share and change, learning rates, gradient norms and speed; 2 one line per epoch. Files get all of it in
+    # any case. Not in Matterport's code.
+    VERBOSE = 1
+
+    # True judges the run after each epoch by its losses and by what the steps count (positive ROIs, what each head has
+    # learnt, how far weights move), logs a verdict when it is new, and keeps all in verdicts.json; some milliseconds an
+    # epoch. False leaves that to `mrcnn-plus diagnose LOG_DIR`. LINT_IGNORE and LINT_THRESHOLDS hold for verdicts, too.
+    WATCH_TRAINING = True
+
     # Factor of the L2 penalty: the mean square of each trained variable, without those of normalization layers. Higher
     # values work against over-fitting.
     WEIGHT_DECAY = 0.0001

@@ -9,12 +9,14 @@ import numpy as np
 
 from mrcnn_plus.config_record import SettingsRecord
 from mrcnn_plus.config_values import anchor_cache, detection_resize_settings
+from mrcnn_plus.diagnosis.report import report_at_the_end
+from mrcnn_plus.diagnosis.watcher import make_watcher
 from mrcnn_plus.errors import ConfigError, WeightsError
 from mrcnn_plus.inference import inputs as detection_inputs
 from mrcnn_plus.inference import inspection
 from mrcnn_plus.inference import outputs as detection_outputs
 from mrcnn_plus.inference.model import DetectionModel, detection_model
-from mrcnn_plus.network.assembly import Network
+from mrcnn_plus.network.assembly import Network, require_eager_mode
 from mrcnn_plus.training import fitting, stages
 from mrcnn_plus.training.config_checks import check_config
 from mrcnn_plus.training.course import Course, Inputs
@@ -117,7 +119,7 @@ class MaskRCNN:
         if report is not None:  # Keras loads its own formats whole, or raises
             log(report)
         self._initial_fingerprint = None  # something was loaded
-        self._course.weights_loaded(filepath)
+        self._course.weights_loaded(filepath, report)
         self.set_log_dir(filepath)
         return report
 
@@ -202,7 +204,7 @@ class MaskRCNN:
 
     @functools.cached_property
     def _course(self):
-        return Course(self)
+        return Course(self, make_watcher=make_watcher, write_report=report_at_the_end)
 
     def _has_pretrained_weights(self):
         """Whether weights were loaded, or trained before; None for a backbone that may have loaded its own."""
@@ -217,6 +219,7 @@ class MaskRCNN:
 
         Raises ConfigError if settings that the network was built from have changed since.
         """
+        require_eager_mode("train")
         network = getattr(self.keras_model, "network", None)
         if network is not None:
             for settings in filter(None, (network.settings, network.training_settings)):
@@ -313,6 +316,7 @@ class MaskRCNN:
 
     def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
         """The outputs of the detection model as arrays. fill_up: to BATCH_SIZE, so that a graph made for it serves."""
+        require_eager_mode("detect")
         count = len(molded_images)
         missing = max(self.config.BATCH_SIZE - count, 0) if fill_up else 0
         rows = np.concatenate([np.arange(count), np.zeros(missing, int)])

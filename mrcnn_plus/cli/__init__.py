@@ -16,13 +16,15 @@ from collections.abc import Sequence
 from mrcnn_plus import __version__
 
 # The commands in the order of the help page; the module of `check-data` is `check_data`.
-COMMANDS = ("lint", "check-data", "preview", "replay", "run", "migrate")
+COMMANDS = ("lint", "check-data", "preview", "evaluate", "diagnose", "experiment", "report", "replay", "run", "migrate")
 
 _EXAMPLES = """\
 examples:
   mrcnn-plus lint train.py                    settings and data of a program
   mrcnn-plus check-data annotations.json      a data set by itself
   mrcnn-plus preview train.py                 images as they enter the network
+  mrcnn-plus evaluate train.py                average precision of the newest checkpoint
+  mrcnn-plus report logs/cells20260101T1200   a training run as one HTML page
   mrcnn-plus lint --explain CFG002            what a rule is for
   mrcnn-plus run balloon.py train --dataset=balloon
                                               a program made for Matterport's mrcnn, as it is

@@ -49,7 +49,7 @@ def add_parser(commands) -> argparse.ArgumentParser:
     data.add_argument("--val", metavar="CALL", help="the same for the validation data")
     data.add_argument("--data", metavar="PATH", help="training data in a known format, in place of the program's")
     data.add_argument("--val-data", metavar="PATH", help="the same for the validation data")
-    options.add_reader_options(_Renamed(data))
+    options.add_reader_options(options.DataFormat(data))
     data.add_argument("--no-data", action="store_true", help="check only the settings")
     options.add_rule_options(parser)
     output = parser.add_argument_group("output")
@@ -59,16 +59,6 @@ def add_parser(commands) -> argparse.ArgumentParser:
     output.add_argument("--list-rules", action="store_true", help="list all rules")
     output.add_argument("--explain", metavar="CODE", help="explain a rule")
     return parser
-
-
-class _Renamed:
-    """Adds the readers' options; `--format` is taken by the output here, so theirs is `--data-format`."""
-
-    def __init__(self, group):
-        self.group = group
-
-    def add_argument(self, name, **settings):
-        self.group.add_argument("--data-format" if name == "--format" else name, **settings)
 
 
 def run(arguments) -> int:

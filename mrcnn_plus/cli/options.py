@@ -60,6 +60,16 @@ def add_reader_options(parser) -> None:
     )
 
 
+class DataFormat:
+    """A group of arguments to which the readers' `--format` is added as `--data-format`: the output has the other."""
+
+    def __init__(self, group):
+        self.group = group
+
+    def add_argument(self, name, **settings):
+        self.group.add_argument("--data-format" if name == "--format" else name, **settings)
+
+
 def reader_options(arguments) -> dict:
     """Keyword arguments for `open_dataset`."""
     return {

@@ -1,6 +1,6 @@
-"""Copies of packages beside a program that are not used: Matterport's, and one of pycocotools that cannot work.
+"""Copies of packages beside a program that are passed over: Matterport's, and one of pycocotools that cannot work.
 
-Of Matterport's it is said what they have that this package lacks.
+Functions and classes that somebody added to a copy of Matterport's are taken from it, and what it has besides is said.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class PassedOver:
 
     def __init__(self):
         self._paths: dict[str, None] = {}
+        self._loaded: dict[str, dict] = {}
+        self._supplied: dict[tuple[str, str], None] = {}
 
     def __call__(self, path) -> bool:
         """Take in a copy. False if it belongs to an installed package, which keeps what it was made with."""
@@ -28,9 +30,41 @@ class PassedOver:
         self._paths[os.path.realpath(path)] = None
         return True
 
+    def supply(self, module: str, name: str):
+        """What a copy of a module defines and this package lacks, such as a function that was added to `visualize`.
+
+        Raises AttributeError if no copy defines it, or if the copy fails when it is loaded.
+        """
+        for path in self._paths:
+            if Path(path).stem != module or name not in _top_level(path):
+                continue
+            try:
+                value = self._load(path)[name]
+            except Exception as error:
+                raise AttributeError(
+                    f"module 'mrcnn.{module}' has no attribute {name!r}. {os.path.relpath(path)} defines it, but fails "
+                    f"when it is loaded ({type(error).__name__}: {error}). Move it into a file of your own."
+                ) from error
+            self._supplied[path, name] = None
+            return value
+        raise AttributeError(f"module 'mrcnn.{module}' has no attribute {name!r}")
+
+    def _load(self, path):
+        """The names of a copy after it was run, with `mrcnn` and its modules meaning this package."""
+        if path not in self._loaded:
+            namespace = {"__name__": f"mrcnn.{Path(path).stem}", "__package__": "mrcnn", "__file__": path}
+            exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), namespace)
+            self._loaded[path] = namespace
+        return self._loaded[path]
+
     def notes(self) -> list[str]:
         """A sentence for every copy that defines something that the module here does not."""
-        return [note for path in self._paths if (note := _note(path))]
+        notes = []
+        for path in self._paths:
+            taken = [name for of, name in self._supplied if of == path]
+            if note := _note(path, taken):
+                notes.append(note)
+        return notes
 
 
 class UnbuiltCopies(importlib.abc.MetaPathFinder):
@@ -59,20 +93,20 @@ class UnbuiltCopies(importlib.abc.MetaPathFinder):
         return installed
 
 
-def _note(path):
+def _note(path, taken):
     import importlib
 
+    tree = _tree(path)
+    if tree is None:
+        return None
     name = Path(path).stem
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None
     module = importlib.import_module(f"mrcnn_plus.{name}")
-    extra = [item for item in _definitions(tree) if not _has(module, item)]
+    extra = [item for item in _definitions(tree) if item not in taken and not _has(module, item)]
     changed = _changed_settings(tree, module) if name == "config" else []
-    if not (extra or changed):
+    if not (taken or extra or changed):
         return None
-    text = f"{os.path.relpath(path)} was not used, because mrcnn_plus takes its place."
+    text = f"{os.path.relpath(path)} was not used, because mrcnn_plus takes its place"
+    text += f", but for {_some(taken)}: move that into a file of your own." if taken else "."
     if extra:
         text += (
             f" It defines what mrcnn_plus has not: {_some(extra)}. If that is needed, move it into a file of your own."
@@ -80,6 +114,26 @@ def _note(path):
     if changed:
         text += f" Its settings differ: {_some(changed)}. Set them in your own Config class."
     return text
+
+
+def _tree(path):
+    """The syntax tree of a file, or None if it cannot be read as Python 3."""
+    try:
+        return ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _top_level(path) -> set[str]:
+    """Names that a file defines itself: functions, classes and constants, not what it imports."""
+    tree = _tree(path)
+    found = set()
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return found
 
 
 def _definitions(tree):

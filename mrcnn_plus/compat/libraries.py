@@ -6,11 +6,15 @@ import contextlib
 import sys
 
 from mrcnn_plus.compat import (
-    drawing_libraries,
     keras_2,
+    keras_backend,
+    keras_training,
     numpy_names,
+    older_mrcnn,
+    other_libraries,
     scikit_image,
     scipy_misc,
+    sessions,
     standard_library,
     tensorflow_1,
 )
@@ -18,7 +22,10 @@ from mrcnn_plus.compat.copies import UnbuiltCopies
 from mrcnn_plus.compat.patching import ModulePatcher, MovedModules
 from mrcnn_plus.compat.shims import UseLog
 
-LIBRARIES = (numpy_names, tensorflow_1, keras_2, scikit_image, scipy_misc, drawing_libraries, standard_library)
+LIBRARIES = (
+    *(numpy_names, tensorflow_1, sessions, keras_2, keras_backend, keras_training),
+    *(scikit_image, scipy_misc, other_libraries, standard_library, older_mrcnn),
+)
 
 
 @contextlib.contextmanager

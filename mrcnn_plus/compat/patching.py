@@ -7,6 +7,7 @@ exists is replaced by one that looks at its caller: the user's files get the shi
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import importlib.abc
 import importlib.machinery
@@ -32,7 +33,9 @@ class ModulePatcher(importlib.abc.MetaPathFinder):
     """Finds modules as Python does, and patches those that have shims after they were run."""
 
     def __init__(self, patches: tuple[ModulePatch, ...], log: UseLog):
-        self._patches = {patch.module: patch for patch in patches}
+        self._patches: dict[str, list[ModulePatch]] = {}
+        for patch in patches:
+            self._patches.setdefault(patch.module, []).append(patch)
         self._log = log
         self._undo = []
         self._searching: set[str] = set()
@@ -62,7 +65,8 @@ class ModulePatcher(importlib.abc.MetaPathFinder):
         run = spec.loader.exec_module
 
         def run_and_patch(module):
-            with _silent() if self._patches[fullname].deprecated else contextlib.nullcontext():
+            deprecated = any(patch.deprecated for patch in self._patches[fullname])
+            with _silent() if deprecated else contextlib.nullcontext():
                 run(module)
             self._apply(module)
 
@@ -70,15 +74,15 @@ class ModulePatcher(importlib.abc.MetaPathFinder):
         return spec
 
     def _apply(self, module) -> None:
-        patch = self._patches[module.__name__]
-        if patch.missing or patch.fallback:
-            self.answer_missing_names(module, patch.missing or {}, patch.fallback, also=patch.also)
-        for name, shim in (patch.replaced or {}).items():
-            original = getattr(module, name, _NOTHING)
-            if original is not _NOTHING:
-                self.set(module, name, self._for_users(original, shim))
-        if patch.finish is not None:
-            patch.finish(module, self)
+        for patch in self._patches[module.__name__]:
+            if patch.missing or patch.fallback:
+                self.answer_missing_names(module, patch.missing or {}, patch.fallback, also=patch.also)
+            for name, shim in (patch.replaced or {}).items():
+                original = getattr(module, name, _NOTHING)
+                if original is not _NOTHING:
+                    self.set(module, name, self._for_users(original, shim))
+            if patch.finish is not None:
+                patch.finish(module, self)
 
     def answer_missing_names(self, module, missing, fallback=None, *, also=()) -> None:
         """Let the user's files, and modules named in `also`, find names that a module lacks."""
@@ -151,6 +155,15 @@ def _class_for_users(original, replacement):
     names = {name: getattr(original, name) for name in ("__module__", "__qualname__", "__doc__")}
     stand_in = Meta(original.__name__, (replacement,), names)
     return stand_in
+
+
+def results_asked_for(frame) -> int | None:
+    """How many names the answer of the call that a frame is at will be unpacked into; None if it is not unpacked."""
+    following = [step for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti]
+    for step in following:
+        if step.opname not in ("CACHE", "PRECALL", "EXTENDED_ARG"):
+            return step.argval if step.opname == "UNPACK_SEQUENCE" else None
+    return None
 
 
 class ModuleAlias(types.ModuleType):

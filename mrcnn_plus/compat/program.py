@@ -106,7 +106,8 @@ def _as_main(program, arguments):
     module.__file__ = os.path.abspath(program.path)
     module.__builtins__ = builtins
     if not program.cells:
-        module.__spec__ = importlib.machinery.ModuleSpec("mrcnn_plus.compat.child", None)  # for multiprocessing
+        # For multiprocessing, which loads the main module by this name; Flask looks for the place of the program.
+        module.__spec__ = importlib.machinery.ModuleSpec("mrcnn_plus.compat.child", None, origin=module.__file__)
         os.environ[PROGRAM_VARIABLE] = os.path.abspath(program.path)
     argv, path, folder, displayhook = sys.argv, list(sys.path), os.getcwd(), sys.displayhook
     sys.modules["__main__"] = module

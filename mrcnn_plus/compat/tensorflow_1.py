@@ -7,14 +7,11 @@ by `tf.compat.v1`.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import sys
 
+from mrcnn_plus.compat.sessions import Session, default_graph, initializer
 from mrcnn_plus.compat.shims import ModulePatch, Shim, is_users_frame
 from mrcnn_plus.errors import ConfigError
-
-logger = logging.getLogger(__name__)
 
 _LEAVE_OUT = "leave it out: there is no session or graph to keep"
 _EAGER = "leave it out: the package needs TensorFlow's eager mode"
@@ -22,96 +19,6 @@ _INITIALIZED = "leave it out: variables have their values from the start"
 
 # Parts of TensorFlow that had more names before; `tf.compat.v1` has them under the same part.
 _PARTS = ("image", "nn", "train", "summary", "test", "io", "random", "math", "saved_model")
-
-
-class Graph:
-    """What `tf.get_default_graph()` and `session.graph` return."""
-
-    @contextlib.contextmanager
-    def as_default(self):
-        yield self
-
-    def finalize(self):
-        """Nothing to finalize."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise ConfigError(
-            f"graph.{name}: there is no TensorFlow 1 graph under Keras 3 that could answer it. To look at tensors "
-            "inside the network use model.run_graph(images, [(name, model.keras_model.get_layer(name).output)]); to "
-            "save the network for other programs use model.keras_model.export(path); its weights: "
-            "model.keras_model.save_weights('weights.h5')."
-        )
-
-
-class Session:
-    """What `tf.Session(...)` returns: it carries out what its configuration says of GPUs, and runs nothing itself."""
-
-    def __init__(self, target="", graph=None, config=None):
-        self.graph = graph if graph is not None else Graph()
-        if config is not None:
-            configure_gpus(config)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    @contextlib.contextmanager
-    def as_default(self):
-        yield self
-
-    def close(self):
-        """Nothing to close."""
-
-    def list_devices(self):
-        import tensorflow as tf
-
-        return tf.config.list_logical_devices()
-
-    def run(self, fetches, feed_dict=None, **options):
-        """The values of eager tensors; None for what only initialized variables; else run in the tensors' own graph."""
-        if isinstance(fetches, Nothing):
-            return None
-        if isinstance(fetches, list | tuple):
-            return [self.run(fetch, feed_dict) for fetch in fetches]
-        if hasattr(fetches, "numpy"):
-            return fetches.numpy()
-        graph = getattr(fetches, "graph", None)
-        import tensorflow as tf
-
-        if not isinstance(graph, tf.Graph):
-            raise ConfigError(
-                f"session.run: expected a tensor with a value, received {type(fetches).__name__}. Keras 3 has no "
-                "session that could compute it: use model.run_graph(images, [(name, tensor)]) for tensors of the "
-                "network."
-            )
-        with tf.compat.v1.Session.original(graph=graph) as session:
-            return session.run(fetches, feed_dict=feed_dict)
-
-
-class Nothing:
-    """What `tf.global_variables_initializer()` returns."""
-
-    def run(self, *args, **kwargs):
-        """Nothing to do."""
-
-
-def configure_gpus(config) -> None:
-    """What a `tf.ConfigProto` says of GPUs, for TensorFlow today. Too late once a GPU is in use; then it says so."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    try:
-        if dict(getattr(config, "device_count", {})).get("GPU") == 0:
-            tf.config.set_visible_devices([], "GPU")
-        elif gpus and config.gpu_options.allow_growth:
-            for gpu in gpus:
-                tf.config.experimental.set_memory_growth(gpu, True)
-    except (RuntimeError, ValueError) as error:
-        logger.warning("tf.ConfigProto: its options for GPUs could not be set any more (%s).", error)
 
 
 def _v1(name):
@@ -133,19 +40,17 @@ def _does_nothing(*args, **kwargs):
     return None
 
 
-def _returns_nothing(*args, **kwargs):
-    return Nothing()
+def _initializer(*args, **kwargs):
+    return initializer()
 
-
-_GRAPH, _SESSION = Graph(), Session()
 
 # Sessions and graphs: `tf` lacks them, `tf.compat.v1` has them, and both need the same answers.
 _SESSIONS = {
     "Session": lambda: Session,
     "InteractiveSession": lambda: Session,
-    "get_default_graph": lambda: lambda: _GRAPH,
+    "get_default_graph": lambda: default_graph,
     "reset_default_graph": lambda: _does_nothing,
-    "get_default_session": lambda: lambda: _SESSION,
+    "get_default_session": lambda: Session,
 }
 _INITIALIZERS = (
     *("global_variables_initializer", "local_variables_initializer", "initialize_all_variables"),
@@ -161,7 +66,7 @@ def _inert(prefix):
     """Shims under `tf.` or `tf.compat.v1.` that do nothing, by name."""
     shims = {name: Shim(f"{prefix}.{name}", _LEAVE_OUT, make) for name, make in _SESSIONS.items()}
     for name in _INITIALIZERS:
-        shims[name] = Shim(f"{prefix}.{name}", _INITIALIZED, lambda: _returns_nothing)
+        shims[name] = Shim(f"{prefix}.{name}", _INITIALIZED, lambda: _initializer)
     for name in _SWITCHES:
         shims[name] = Shim(f"{prefix}.{name}", _EAGER, lambda: _does_nothing)
     return shims

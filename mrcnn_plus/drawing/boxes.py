@@ -12,10 +12,10 @@ from mrcnn_plus.drawing.canvas import (
     apply_mask,
     check_instances,
     class_labels,
+    draw_image,
     draw_mask,
     draw_rectangle,
     mask_parts,
-    new_axes,
     random_colors,
     show_image_area,
     to_rgb_pixels,
@@ -26,12 +26,16 @@ from mrcnn_plus.geometry.masks import unmold_mask
 logger = logging.getLogger(__name__)
 
 
-def draw_boxes(image, boxes=None, refined_boxes=None, masks=None, captions=None, visibilities=None, title="", ax=None):
+def draw_boxes(
+    image, boxes=None, refined_boxes=None, masks=None, captions=None, visibilities=None, title="", ax=None,
+    *, save_path=None,
+):  # fmt: skip
     """Draw boxes, their refined versions, masks and captions over an image.
 
     boxes: [N, 4], dotted. refined_boxes: [N, 4], solid, joined to the corner of the box each came from. One is needed.
     masks: [H, W, N]. captions: N texts, at the refined box where there is one.
     visibilities: N values; 0 draws the box grey and faint and leaves its refinement out, 1 dotted, 2 solid. Default 1.
+    save_path: write the picture there, at the image's own size in pixels without margins or title, and make no figure.
     """
     given = boxes if boxes is not None else refined_boxes
     if given is None:
@@ -45,12 +49,21 @@ def draw_boxes(image, boxes=None, refined_boxes=None, masks=None, captions=None,
     if not set(visibilities) <= {0, 1, 2}:
         raise DatasetError(f"draw_boxes: expected visibilities 0, 1 or 2, received visibilities={set(visibilities)}.")
 
-    ax = new_axes((12, 12)) if ax is None else ax
+    colors = random_colors(count)
+
+    def draw(axes):
+        _draw_boxes(axes, image, boxes, refined_boxes, masks, captions, list(zip(colors, visibilities, strict=True)))
+        axes.set_title(title)
+
+    draw_image(draw, image, ax=ax, figsize=(12, 12), save_path=save_path)
+
+
+def _draw_boxes(ax, image, boxes, refined_boxes, masks, captions, styles):
+    """styles: `(color, visibility)` of each."""
     show_image_area(ax, image, margin=np.shape(image)[0] // 10)
-    ax.set_title(title)
     blended = to_rgb_pixels(image).astype(np.float32)
     parts = None if masks is None else mask_parts(masks)
-    for i, (color, visibility) in enumerate(zip(random_colors(count), visibilities, strict=True)):
+    for i, (color, visibility) in enumerate(styles):
         color = (0.5, 0.5, 0.5) if visibility == 0 else color
         box = None if boxes is None else np.asarray(boxes[i])
         refined = None if refined_boxes is None or visibility == 0 else np.asarray(refined_boxes[i]).astype(np.int32)
@@ -84,19 +97,32 @@ def _draw_caption(ax, box, caption, color):
     ax.text(box[1], box[0], caption, size=11, verticalalignment="top", color="w", bbox=background)
 
 
-def draw_rois(image, rois, refined_rois, mask, class_ids, class_names, limit=10, *, ax=None):
+def draw_rois(image, rois, refined_rois, mask, class_ids, class_names, limit=10, *, ax=None, save_path=None):
     """Draw at most `limit` ROIs, chosen at random: dashed; positive ones with refinement, class name and mask.
 
     rois: [R, 4] pixels. refined_rois: [R, 4] pixels, after the box regression. class_ids: [R] int, 0 is background.
     mask: [R, h, w] float, the mask of the ROI's class as the mask head gives it (small, relative to the ROI).
+    save_path: as in `draw_boxes`.
     """
     rois, class_ids = np.asarray(rois), np.asarray(class_ids)
     labels = class_labels("draw_rois", class_ids, class_names)
     chosen = np.arange(len(rois))
     if len(rois) > limit:
         chosen = np.random.choice(chosen, limit, replace=False)
-    ax = new_axes((12, 12)) if ax is None else ax
-    ax.set_title(f"Showing {len(chosen)} random ROIs out of {len(rois)}" if len(rois) > limit else f"{len(rois)} ROIs")
+    title = f"Showing {len(chosen)} random ROIs out of {len(rois)}" if len(rois) > limit else f"{len(rois)} ROIs"
+
+    def draw(axes):
+        _draw_rois(axes, image, rois, refined_rois, mask, class_ids, labels, chosen)
+        axes.set_title(title)
+
+    draw_image(draw, image, ax=ax, figsize=(12, 12), save_path=save_path)
+    positive = int(np.sum(class_ids > 0))
+    negative = int(np.sum(class_ids == 0))
+    ratio = positive / max(len(class_ids), 1)
+    logger.info("Positive ROIs: %d, negative ROIs: %d, positive ratio: %.2f", positive, negative, ratio)
+
+
+def _draw_rois(ax, image, rois, refined_rois, mask, class_ids, labels, chosen):
     show_image_area(ax, image, margin=20)
     # Room for labels of ROIs that reach over the left side.
     ax.set_xlim(left=-50)
@@ -110,8 +136,3 @@ def draw_rois(image, rois, refined_rois, mask, class_ids, class_names, limit=10,
         ax.text(refined_rois[i][1], refined_rois[i][0] + 8, labels[i], color="w", size=11, backgroundcolor="none")
         apply_mask(pixels, unmold_mask(mask[i], rois[i][:4].astype(np.int32), pixels.shape), color)
     ax.imshow(pixels.astype(np.uint8))
-
-    positive = int(np.sum(class_ids > 0))
-    negative = int(np.sum(class_ids == 0))
-    ratio = positive / max(len(class_ids), 1)
-    logger.info("Positive ROIs: %d, negative ROIs: %d, positive ratio: %.2f", positive, negative, ratio)

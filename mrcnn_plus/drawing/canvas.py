@@ -4,6 +4,7 @@ matplotlib's pyplot, which chooses a backend, is imported only when a figure mus
 """
 
 import colorsys
+import contextlib
 import random
 import warnings
 from typing import NamedTuple
@@ -187,6 +188,33 @@ def show_figures():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(non-interactive|non-GUI).*")
         plt.show()
+
+
+def draw_image(draw, image, *, ax, figsize, save_path):
+    """Let `draw(axes)` draw on `ax`, into a file of the image's own size, on both, or else on a new figure.
+
+    Returns whether there is a new figure, for the caller to show.
+    """
+    if save_path is not None:
+        save_at_image_size(save_path, np.shape(image), draw)
+    if ax is not None:
+        draw(ax)
+    elif save_path is None:
+        draw(new_axes(figsize))
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def chart_axes(ax, figsize, save_path):
+    """Axes for a chart: `ax`, or those of a new figure, which no window has if it is to be saved. Writes the file."""
+    from matplotlib.figure import Figure
+
+    if ax is None:
+        ax = new_axes(figsize) if save_path is None else Figure(figsize=figsize, layout="constrained").add_subplot()
+    yield ax
+    if save_path is not None:
+        ax.figure.savefig(save_path)
 
 
 def save_at_image_size(path, image_shape, draw):

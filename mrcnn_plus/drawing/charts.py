@@ -8,41 +8,52 @@ import sys
 
 import numpy as np
 
-from mrcnn_plus.drawing.canvas import class_labels, new_axes
+from mrcnn_plus.drawing.canvas import chart_axes, class_labels
 
 
-def plot_precision_recall(AP, precisions, recalls, *, ax=None):
+def plot_precision_recall(AP, precisions, recalls, *, ax=None, save_path=None):
     """Plot the curve that `compute_ap` returns (at its default IoU threshold 0.5).
 
     AP: float in 0..1. precisions, recalls: sequences of floats in 0..1 of one length.
+    save_path: a file to write, and no window.
     """
-    ax = new_axes(None) if ax is None else ax
-    ax.set_title(f"Precision-Recall Curve. AP@50 = {AP:.3f}")
-    ax.set_xlabel("Recall")
-    ax.set_ylabel("Precision")
-    ax.set_xlim(0, 1.1)
-    ax.set_ylim(0, 1.1)
-    ax.plot(recalls, precisions)
+    with chart_axes(ax, None, save_path) as ax:
+        ax.set_title(f"Precision-Recall Curve. AP@50 = {AP:.3f}")
+        ax.set_xlabel("Recall")
+        ax.set_ylabel("Precision")
+        ax.set_xlim(0, 1.1)
+        ax.set_ylim(0, 1.1)
+        ax.plot(recalls, precisions)
 
 
-def plot_overlaps(gt_class_ids, pred_class_ids, pred_scores, overlaps, class_names, threshold=0.5, *, ax=None):
+def plot_overlaps(
+    gt_class_ids, pred_class_ids, pred_scores, overlaps, class_names, threshold=0.5, *, ax=None, save_path=None
+):
     """Plot the IoU of every prediction (rows) with every object (columns), and which agree in class.
 
     gt_class_ids: [G] int. pred_class_ids: [D] int. pred_scores: [D] float. Entries of class 0 are padding.
     overlaps: [D, G] float, in the order of the ids; `compute_matches` gives it for predictions sorted by score.
     threshold: IoU above which a cell says "match" or, for different classes, "wrong".
+    save_path: a file to write, and no window.
     """
     gt_class_ids, pred_class_ids, overlaps = np.asarray(gt_class_ids), np.asarray(pred_class_ids), np.asarray(overlaps)
     gt_class_ids, pred_class_ids = gt_class_ids[gt_class_ids != 0], pred_class_ids[pred_class_ids != 0]
     gt_names = class_labels("plot_overlaps", gt_class_ids, class_names)
     pred_names = class_labels("plot_overlaps", pred_class_ids, class_names)
-    if ax is None:
-        ax = new_axes((12, 10))
-        ax.figure.set_layout_engine("constrained")
+    is_new = ax is None
+    with chart_axes(ax, (12, 10), save_path) as ax:
+        if is_new:
+            ax.figure.set_layout_engine("constrained")
+        labels = gt_names, [f"{n} ({s:.2f})" for n, s in zip(pred_names, pred_scores, strict=False)]
+        _draw_overlaps(ax, overlaps, labels, gt_class_ids, pred_class_ids, threshold)
+
+
+def _draw_overlaps(ax, overlaps, labels, gt_class_ids, pred_class_ids, threshold):
+    gt_labels, pred_labels = labels
     if overlaps.size:
         ax.imshow(overlaps, interpolation="nearest", cmap="Blues")
-    ax.set_yticks(np.arange(len(pred_names)), [f"{n} ({s:.2f})" for n, s in zip(pred_names, pred_scores, strict=False)])
-    ax.set_xticks(np.arange(len(gt_names)), gt_names, rotation=90)
+    ax.set_yticks(np.arange(len(pred_labels)), pred_labels)
+    ax.set_xticks(np.arange(len(gt_labels)), gt_labels, rotation=90)
     ax.set_xlabel("Ground Truth")
     ax.set_ylabel("Predictions")
     for (row, column), iou in np.ndenumerate(overlaps):
@@ -59,7 +70,7 @@ def display_table(table):
     table: iterable of rows, each an iterable of values. A cell may hold HTML; the console leaves its tags out.
     """
     rows = [[str(cell) for cell in row] for row in table]
-    if _in_notebook():
+    if in_notebook():
         from IPython.display import HTML, display
 
         body = "".join("<tr>" + "".join(f"<td>{cell:40}</td>" for cell in row) + "</tr>" for row in rows)
@@ -68,7 +79,7 @@ def display_table(table):
         print(text_table([[re.sub(r"<[^>]*>", "", cell) for cell in row] for row in rows]))
 
 
-def _in_notebook():
+def in_notebook():
     """Whether this process serves a notebook. IPython is asked only if it already runs; it is no requirement."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -12,43 +12,51 @@ import numpy as np
 from mrcnn_plus.drawing.canvas import (
     check_instances,
     class_labels,
+    draw_image,
     draw_mask,
     draw_rectangle,
     mask_parts,
-    new_axes,
     random_colors,
     rgb,
-    save_at_image_size,
     show_figures,
     show_image_area,
     to_rgb_pixels,
     to_uint8,
 )
+from mrcnn_plus.drawing.colors import instance_colors
 from mrcnn_plus.evaluation.matching import compute_matches, object_rows, prediction_order
 
 logger = logging.getLogger(__name__)
 
 
-def display_images(images, titles=None, cols=4, cmap=None, norm=None, interpolation=None):
+def display_images(
+    images, titles=None, cols=4, cmap=None, norm=None, interpolation=None, *, save_path=None,
+):  # fmt: skip
     """Show images in a grid of `cols` columns.
 
     images: list or array of [H, W, C] or [H, W]; shown as uint8, values clipped to 0..255.
     titles: one text per image. cmap, norm, interpolation: for images without colour, as matplotlib's imshow takes them.
+    save_path: write the grid there, and open no window.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     titles = [""] * len(images) if titles is None else list(titles)
     rows = max(math.ceil(len(images) / cols), 1)
-    plt.figure(figsize=(14, max(14 * rows / cols, 1)))
+    size = (14, max(14 * rows / cols, 1))
+    figure = plt.figure(figsize=size) if save_path is None else Figure(figsize=size)
     for position, image in enumerate(images):
-        ax = plt.subplot(rows, cols, position + 1)
+        ax = figure.add_subplot(rows, cols, position + 1)
         ax.set_title(titles[position] if position < len(titles) else "", fontsize=9)
         ax.axis("off")
         pixels = to_uint8(np.asarray(image))
         if pixels.ndim == 3 and pixels.shape[-1] > 1:
             pixels = to_rgb_pixels(pixels)
         ax.imshow(pixels, cmap=cmap, norm=norm, interpolation=interpolation)
-    show_figures()
+    if save_path is None:
+        show_figures()
+    else:
+        figure.savefig(save_path, bbox_inches="tight")
 
 
 def display_instances(
@@ -59,7 +67,8 @@ def display_instances(
 
     masks: [H, W, N], or None to draw boxes alone.
     class_names: names by class id, the background first. scores: [N], shown behind the name.
-    colors: N colours; default random ones. captions: N texts to use instead of name and score.
+    colors: N colours; "class" for the colour of each one's class, the same in all images; default random ones.
+    captions: N texts to use instead of name and score.
     ax: matplotlib axes to draw on; then nothing is shown.
     save_path: write the picture there, at the image's own size in pixels without margins or title, and open no window.
 
@@ -67,6 +76,8 @@ def display_instances(
     Errors: DatasetError if the arrays do not belong together or a class has no name.
     """
     boxes, class_ids = np.asarray(boxes), np.asarray(class_ids)
+    if isinstance(colors, str):
+        colors = instance_colors("display_instances", colors, class_ids, class_names)
     colors = random_colors(len(boxes)) if colors is None or len(colors) == 0 else colors[: len(boxes)]
     captions = None if captions is None or len(captions) == 0 else captions
     if len(boxes) == 0:
@@ -83,12 +94,7 @@ def display_instances(
         _draw_instances(axes, image, boxes, masks, captions, colors, show_mask=show_mask, show_bbox=show_bbox)
         axes.set_title(title)
 
-    if save_path is not None:
-        save_at_image_size(save_path, np.shape(image), draw)
-    if ax is not None:
-        draw(ax)
-    elif save_path is None:
-        draw(new_axes(figsize))
+    if draw_image(draw, image, ax=ax, figsize=figsize, save_path=save_path):
         show_figures()
 
 
@@ -155,10 +161,11 @@ def display_differences(
     )
 
 
-def display_top_masks(image, mask, class_ids, class_names, limit=4):
+def display_top_masks(image, mask, class_ids, class_names, limit=4, *, save_path=None):
     """Show the image and beside it the masks of the `limit` classes that cover most of it, one shade per instance.
 
     mask: [H, W, N]. class_ids: [N]. Where there are fewer classes, empty places titled "-" fill the row.
+    save_path: as in `display_images`.
     """
     image, mask, class_ids = np.asarray(image), np.asarray(mask), np.asarray(class_ids)
     areas = {class_id: np.sum(mask[:, :, class_ids == class_id]) for class_id in np.unique(class_ids)}
@@ -170,4 +177,4 @@ def display_top_masks(image, mask, class_ids, class_names, limit=4):
     titles = [f"H x W={image.shape[0]}x{image.shape[1]}", *class_labels("display_top_masks", top_ids, class_names)]
     missing = limit - len(top_ids)
     pictures += [np.zeros(image.shape[:2], dtype=np.uint8)] * missing
-    display_images(pictures, titles=titles + ["-"] * missing, cols=limit + 1, cmap="Blues_r")
+    display_images(pictures, titles=titles + ["-"] * missing, cols=limit + 1, cmap="Blues_r", save_path=save_path)

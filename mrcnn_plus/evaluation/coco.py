@@ -1,8 +1,9 @@
 """COCO evaluation, the numbers that papers report: AP and AR of boxes and masks, computed by pycocotools.
 
-    detect_dataset   runs a detector over a dataset     -> COCO json of ground truth and of detections
-    evaluate_detections   COCOeval on the two           -> {"bbox": CocoScores, "segm": CocoScores}
-    evaluate         both in one call
+    detect_dataset        runs a detector over a dataset     -> COCO json of ground truth and of detections
+    evaluate_detections   COCOeval on the two                -> {"bbox": CocoScores, "segm": CocoScores}
+
+`evaluator.evaluate` does both in one call, and more.
 
 Numbers are fractions 0..1. NaN means that the ground truth has nothing to measure by (COCOeval writes -1): no large
 object, say, for `ap_large`.
@@ -11,6 +12,7 @@ object, say, for `ap_large`.
 import contextlib
 import dataclasses
 import io
+import logging
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -18,6 +20,8 @@ from pycocotools.cocoeval import COCOeval
 
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.evaluation.coco_json import add_image, check_prepared, coco_results, empty_ground_truth
+
+logger = logging.getLogger(__name__)
 
 IOU_TYPES = ("bbox", "segm")
 # Positions on the area axis of COCOeval's tables.
@@ -71,27 +75,16 @@ class CocoScores:
         )
 
 
-def evaluate(
-    detect, dataset, image_ids=None, *,
-    max_images=None, batch_size=1, iou_types=IOU_TYPES, max_detections=(1, 10, 100), progress=None,
+def detect_dataset(
+    detect, dataset, image_ids=None, *, max_images=None, batch_size=1, skipped=None, progress=None
 ):  # fmt: skip
-    """Detect on the images of `dataset` and score the result: {"bbox": CocoScores, "segm": CocoScores}.
-
-    Arguments as in `detect_dataset` and `evaluate_detections`.
-    """
-    ground_truth, results = detect_dataset(
-        detect, dataset, image_ids, max_images=max_images, batch_size=batch_size, progress=progress
-    )
-    return evaluate_detections(ground_truth, results, iou_types, max_detections=max_detections)
-
-
-def detect_dataset(detect, dataset, image_ids=None, *, max_images=None, batch_size=1, progress=None):
     """Run `detect` over the images of a prepared `Dataset`; masks are kept as RLE, so memory stays small.
 
     detect: function that takes a list of images [H, W, C] and returns a list of dicts "rois" [D, (y1, x1, y2, x2)]
         pixels, "class_ids" [D], "scores" [D] and "masks" [H, W, D], as `MaskRCNN.detect` does.
     image_ids: internal ids; default all. max_images: at most so many of them, spread evenly over the order given.
     batch_size: images handed to `detect` at a time. progress: function called with (images done, images in all).
+    skipped: a list that takes the ids of images that cannot be loaded, and are then left out; None raises their error.
 
     Returns (ground_truth, results): dicts of the COCO annotation format, and a list in the COCO results format.
     """
@@ -99,32 +92,55 @@ def detect_dataset(detect, dataset, image_ids=None, *, max_images=None, batch_si
     image_ids = _choose_images(dataset.image_ids if image_ids is None else image_ids, max_images)
     ground_truth, results = empty_ground_truth(dataset), []
     for start in range(0, len(image_ids), batch_size):
-        batch_ids = image_ids[start : start + batch_size]
-        images = [dataset.load_image(image_id) for image_id in batch_ids]
-        detections = detect(images)
+        batch_ids, images = _load_batch(ground_truth, dataset, image_ids[start : start + batch_size], skipped)
+        detections = detect(images) if images else []
         if len(detections) != len(images):
             raise ValueError(
                 f"evaluate: expected detect() to return one result per image, {len(images)}, "
                 f"received len(results)={len(detections)}."
             )
         for image_id, image, found in zip(batch_ids, images, detections, strict=True):
-            add_image(ground_truth, dataset, image_id, image_shape=image.shape)
-            results += _image_results(image_id, image.shape, found)
+            results += _image_results(image_id, image.shape, found, len(dataset.class_names))
         if progress is not None:
-            progress(start + len(batch_ids), len(image_ids))
+            progress(min(start + batch_size, len(image_ids)), len(image_ids))
     return ground_truth, results
 
 
+def _load_batch(ground_truth, dataset, image_ids, skipped):
+    """Ids and images of those that could be loaded; their objects are added to the ground truth."""
+    loaded, images = [], []
+    for image_id in image_ids:
+        try:
+            image = np.asarray(dataset.load_image(image_id))
+            add_image(ground_truth, dataset, image_id, image_shape=image.shape)
+        except Exception as error:  # of the user's own code
+            if skipped is None:
+                raise
+            logger.warning("Image %s was not evaluated: %s: %s", image_id, type(error).__name__, error)
+            skipped.append(image_id)
+            continue
+        loaded.append(image_id)
+        images.append(image)
+    return loaded, images
+
+
 def _choose_images(image_ids, max_images):
-    image_ids = [int(image_id) for image_id in image_ids]
+    image_ids = list(dict.fromkeys(int(image_id) for image_id in image_ids))
     if max_images is None or len(image_ids) <= max_images:
         return image_ids
     # Evenly spaced, because many datasets are sorted by class or by recording.
     return [image_ids[i * len(image_ids) // max_images] for i in range(max_images)]
 
 
-def _image_results(image_id, image_shape, found):
+def _image_results(image_id, image_shape, found, num_classes):
     masks = found.get("masks")
+    unknown = sorted({int(class_id) for class_id in found["class_ids"] if not 1 <= class_id < num_classes})
+    if unknown:
+        raise DatasetError(
+            f"evaluate: expected detections of class ids 1 to {num_classes - 1}, the classes of the data set, received "
+            f"class_ids={unknown} in image {image_id}. Data set and model must have the same classes: NUM_CLASSES is "
+            f"the number of classes with background, and add_class has to be called for each, in the model's order."
+        )
     if masks is not None and np.shape(masks)[-1] and np.shape(masks)[:2] != tuple(image_shape[:2]):
         raise DatasetError(
             f"evaluate: expected masks as large as image {image_id}, {list(image_shape[:2])}, "
@@ -145,11 +161,18 @@ def evaluate_detections(ground_truth, results, iou_types=IOU_TYPES, *, max_detec
     ground truth does not list, or without masks where masks are to be compared.
     """
     max_detections = tuple(sorted(int(limit) for limit in max_detections))
-    unknown = sorted({result["image_id"] for result in results} - {image["id"] for image in ground_truth["images"]})
+    unknown = {result["category_id"] for result in results} - {one["id"] for one in ground_truth["categories"]}
     if unknown:
         raise DatasetError(
-            f"evaluate_detections: expected detections on images of the ground truth, received image_id={unknown[:5]}. "
-            "Make ground truth and results from the same dataset and image ids."
+            "evaluate_detections: expected detections of the ground truth's categories, received "
+            f"category_id={_some(unknown)}. Results must have the ids of the annotation file; those of a Dataset are "
+            "translated by with_source_ids()."
+        )
+    unknown = {result["image_id"] for result in results} - {image["id"] for image in ground_truth["images"]}
+    if unknown:
+        raise DatasetError(
+            f"evaluate_detections: expected detections on images of the ground truth, received "
+            f"image_id={_some(unknown)}. Make ground truth and results from the same dataset and image ids."
         )
     if "segm" in iou_types and any("segmentation" not in result for result in results):
         raise DatasetError(
@@ -159,6 +182,10 @@ def evaluate_detections(ground_truth, results, iou_types=IOU_TYPES, *, max_detec
     return {
         iou_type: _scores(_run_coco_eval(ground_truth, results, iou_type, max_detections)) for iou_type in iou_types
     }
+
+
+def _some(ids):
+    return sorted(ids, key=str)[:5]
 
 
 def _run_coco_eval(ground_truth, results, iou_type, max_detections):
@@ -189,6 +216,7 @@ def _coco(ground_truth):
 def _scores(coco_eval):
     """The summary of an accumulated COCOeval. Its own `summarize` needs exactly three limits with 100 among them."""
     params = coco_eval.params
+    class_ids = [one.item() if isinstance(one, np.generic) else one for one in params.catIds]  # fit for JSON
     # precision: [IoU threshold, recall level, class, area range, limit]; recall: the same without recall level.
     precision, recall = coco_eval.eval["precision"], coco_eval.eval["recall"]
     iou50, iou75 = (int(np.argmin(np.abs(np.asarray(params.iouThrs) - iou))) for iou in (0.5, 0.75))
@@ -217,7 +245,7 @@ def _scores(coco_eval):
                 ap75=_mean(precision[iou75, :, k, ALL, -1]),
                 ar=_mean(recall[:, k, ALL, -1]),
             )
-            for k, class_id in enumerate(params.catIds)
+            for k, class_id in enumerate(class_ids)
         ),
     )
 

@@ -1,7 +1,8 @@
 """Ground truth and detections as the plain dicts of the COCO formats (cocodataset.org, "data format" and "results").
 
 They can be written with `json.dump` and read by any COCO tool. Boxes are COCO's [x, y, width, height] in pixels; image
-ids and category ids are the internal ids of the `Dataset`, so category 1 is the first class after the background.
+ids and category ids are the internal ids of the `Dataset`, so category 1 is the first class after the background;
+`with_source_ids` translates them into those of the user's own file.
 """
 
 import logging
@@ -10,8 +11,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mrcnn_plus.errors import DatasetError
+from mrcnn_plus.evaluation.declared import Declared, declared_values
 
 logger = logging.getLogger(__name__)
+
+# A declared box that overlaps the box of its mask less than this is taken for a mistake of the file.
+_LEAST_IOU_OF_DECLARED_BOX = 0.5
 
 
 def coco_ground_truth(dataset, image_ids=None):
@@ -19,7 +24,8 @@ def coco_ground_truth(dataset, image_ids=None):
 
     Each instance of `load_mask` becomes one annotation: its mask as RLE, the area in pixels, the box tight around it. A
     negative class id is a crowd (Matterport's convention) and becomes `iscrowd=1`. Instances whose mask is empty are
-    left out, since nothing could find them; training leaves them out too.
+    left out, since nothing could find them; training leaves them out too. Area and box are those of the user's
+    annotation file where it declares them (`declared.py`), as COCO does.
 
     Errors: DatasetError if an image's masks and class ids do not belong together; it names the image.
     """
@@ -53,17 +59,17 @@ def add_image(ground_truth, dataset, image_id, *, image_shape=None):
     image_id = int(image_id)
     masks, class_ids = _load_instances(dataset, image_id)
     height, width = _image_size(dataset, image_id, masks, image_shape)
-    record = {"id": image_id, "width": width, "height": height}
-    path = dataset.image_info[image_id].get("path")
-    if path:
-        record["file_name"] = str(path)
-    ground_truth["images"].append(record)
+    info = dataset.image_info[image_id]
+    name = str(info.get("path") or info.get("id"))
+    ground_truth["images"].append({"id": image_id, "width": width, "height": height, "file_name": name})
 
     empty = 0
-    for rle, class_id in zip(encode_masks(masks), class_ids.tolist(), strict=True):
-        area = int(coco_mask.area(rle))
-        if area == 0:
-            empty += 1
+    declared = declared_values(dataset, image_id, class_ids.tolist(), (height, width))
+    declared = declared or [Declared(None, None)] * len(class_ids)
+    for rle, class_id, (area, box) in zip(encode_masks(masks), class_ids.tolist(), declared, strict=True):
+        pixels = int(coco_mask.area(rle))
+        if pixels == 0:
+            empty += class_id != 0  # programs return an empty mask of class 0 for an image without objects
             continue
         ground_truth["annotations"].append(
             {
@@ -72,13 +78,22 @@ def add_image(ground_truth, dataset, image_id, *, image_shape=None):
                 "image_id": image_id,
                 "category_id": abs(class_id),
                 "segmentation": rle,
-                "area": area,
-                "bbox": coco_mask.toBbox(rle).tolist(),
+                "area": pixels if area is None else area,
+                "bbox": _box(rle, box),
                 "iscrowd": int(class_id < 0),
             }
         )
     if empty:
         logger.warning("%s: %d masks are empty and not evaluated.", _name(dataset, image_id), empty)
+
+
+def _box(rle, declared):
+    """[x, y, width, height]: the declared box if it fits the mask, else the one tight around it."""
+    tight = coco_mask.toBbox(rle).tolist()
+    if declared is None:
+        return tight
+    fits = float(coco_mask.iou([declared], [tight], [0])[0, 0]) >= _LEAST_IOU_OF_DECLARED_BOX
+    return declared if fits else tight
 
 
 def _load_instances(dataset, image_id):
@@ -91,7 +106,10 @@ def _load_instances(dataset, image_id):
             f"received masks={list(masks.shape)}, class_ids={list(class_ids.shape)}. "
             "Stack one mask per instance along the last axis."
         )
-    unknown = sorted({int(c) for c in class_ids if not 1 <= abs(c) < len(dataset.class_names)})
+    unknown = sorted({int(c) for c in class_ids if abs(c) >= len(dataset.class_names)})
+    background = np.flatnonzero(class_ids == 0)
+    if background.size and masks[..., background].any():
+        unknown = [0, *unknown]
     if unknown:
         raise DatasetError(
             f"{_name(dataset, image_id)}: expected class ids 1..{len(dataset.class_names) - 1} (negative for crowds), "
@@ -147,6 +165,41 @@ def encode_masks(masks):
         return []
     encoded = coco_mask.encode(np.asfortranarray(masks > 0.5, dtype=np.uint8))
     return [{"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")} for rle in encoded]
+
+
+def with_source_ids(ground_truth, results, dataset):
+    """Copies of both with the ids that images and classes have in their source: those of the user's own COCO file.
+
+    For comparing with the file itself, or for a server that evaluates results. Raises DatasetError if the data set has
+    images of several sources, whose ids may be equal.
+    """
+    images = {image["id"]: dataset.image_info[image["id"]] for image in ground_truth["images"]}
+    sources = sorted({str(info["source"]) for info in images.values()})
+    if len(sources) > 1:
+        raise DatasetError(
+            f"with_source_ids: expected images of one source, received sources={sources}. Take the image_ids of one "
+            "source at a time."
+        )
+    classes = {class_id: info["id"] for class_id, info in enumerate(dataset.class_info) if info["source"] in sources}
+
+    def translated(record):
+        image_id, category_id = images[record["image_id"]]["id"], classes[record["category_id"]]
+        return {**record, "image_id": image_id, "category_id": category_id}
+
+    def of_source(records):
+        return [translated(record) for record in records if record["category_id"] in classes]
+
+    truth = {
+        **ground_truth,
+        "images": [{**image, "id": images[image["id"]]["id"]} for image in ground_truth["images"]],
+        "annotations": of_source(ground_truth["annotations"]),
+        "categories": [
+            {**category, "id": classes[category["id"]]}
+            for category in ground_truth["categories"]
+            if category["id"] in classes
+        ],
+    }
+    return truth, of_source(results)
 
 
 def _name(dataset, image_id):

@@ -10,7 +10,7 @@
 Neither Keras nor a backend is imported.
 """
 
-from mrcnn_plus.lint.engine import check
+from mrcnn_plus.lint.engine import check, judge
 from mrcnn_plus.lint.estimates.anchor_fit import AnchorSuggestion, suggest_anchors
 from mrcnn_plus.lint.estimates.image_size_choice import SizeSuggestion, suggest_image_size
 from mrcnn_plus.lint.facts import Run
@@ -29,6 +29,7 @@ __all__ = [
     "SizeSuggestion",
     "all_rules",
     "check",
+    "judge",
     "suggest_anchors",
     "suggest_image_size",
 ]

@@ -62,12 +62,43 @@ def check(
         val=Split("val", val, **options) if val is not None else None,
         run=run or Run(),
     )
+    rules = [rule for rule in registry.all_rules().values() if not rule.gives_verdicts]
+    return _run_rules(rules, facts, select=select, ignore=ignore, thresholds=thresholds)
+
+
+def judge(
+    facts: Facts,
+    need: str,
+    *,
+    select: Iterable[str] | str | None = None,
+    ignore: Iterable[str] | str | None = None,
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Report:
+    """Run the rules that look at a training run or at the result of an experiment, and no others.
+
+    need: `registry.HISTORY` or `registry.EXPERIMENT`; `facts.history` or `facts.experiment` must be given. A rule of
+    experiments runs on the result of every experiment, and says nothing on those that it is not about.
+    facts.config may be None; LINT_IGNORE and LINT_THRESHOLDS of it count. select, ignore, thresholds: as of `check`.
+
+    Returns a `Report`, errors first. A rule that fails is reported as a finding of its own (LNT001).
+    """
+    if need not in registry.NEEDS_OF_VERDICTS:
+        raise ConfigError(f"judge: expected need to be one of {registry.NEEDS_OF_VERDICTS}, received need={need!r}.")
+    everything = registry.all_rules()
+    rules = [rule for rule in everything.values() if need in rule.needs]
+    if select is None:
+        rules.append(everything["LNT001"])  # a rule that failed
+    return _run_rules(rules, facts, select=select, ignore=ignore, thresholds=thresholds)
+
+
+def _run_rules(candidates, facts, *, select, ignore, thresholds) -> Report:
+    """Findings of those of the candidates that are wanted and can run, errors first."""
     rules = registry.all_rules()
-    limits = {**_known_thresholds(configured_thresholds(config), rules), **_checked_thresholds(thresholds, rules)}
-    ignored = [*_checked_codes(ignore, rules, "ignore"), *ignored_codes(config)]
+    limits = {**_known_thresholds(configured_thresholds(facts.config), rules), **_checked_thresholds(thresholds, rules)}
+    ignored = [*_checked_codes(ignore, rules, "ignore"), *ignored_codes(facts.config)]
     selected = None if select is None else _checked_codes(select, rules, "select")
     findings, skipped = [], {}
-    for rule in sorted(rules.values(), key=lambda rule: (rule.cost, rule.code)):
+    for rule in sorted(candidates, key=lambda rule: (rule.cost, rule.code)):
         if rule.code.startswith(tuple(ignored)) or (selected is not None and not rule.code.startswith(tuple(selected))):
             continue
         missing = _missing(rule, facts)
@@ -113,6 +144,11 @@ def _finding(rule: Rule, violation: Violation, facts: Facts) -> Finding:
         file=file,
         line=line,
         changes=dict(violation.changes),
+        evidence=tuple(violation.evidence),
+        causes=tuple(violation.causes),
+        experiment=violation.experiment,
+        epoch=violation.epoch,
+        details=dict(violation.details),
     )
 
 
@@ -147,6 +183,9 @@ def _missing(rule: Rule, facts: Facts) -> str:
         return "no configuration was given"
     if set(rule.needs) & registry.NEEDS_OF_DATA and not any(facts.splits):
         return "no data set was given"
+    for need, given in ((registry.HISTORY, facts.history), (registry.EXPERIMENT, facts.experiment)):
+        if need in rule.needs and given is None:
+            return f"no {need} was given"
     return ""
 
 

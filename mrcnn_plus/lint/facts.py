@@ -110,13 +110,19 @@ class Run:
 
 @dataclass
 class Facts:
-    """What a rule may look at. config: an instance of `Config`, or None where only data are checked."""
+    """What a rule may look at.
+
+    config: an instance of `Config`, or None where only data are checked. history: `diagnosis.history.History` of a
+    training run; experiment: the result of an experiment; both None before training.
+    """
 
     config: Any = None
     train: Split | None = None
     val: Split | None = None
     run: Run = field(default_factory=Run)
     failures: list = field(default_factory=list)  # (rule, exception) of rules that failed
+    history: Any = None
+    experiment: Any = None
 
     @property
     def splits(self) -> Iterator[Split]:

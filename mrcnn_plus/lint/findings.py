@@ -28,6 +28,12 @@ class Finding:
     places: every place, if the same thing was found in several.
     file, line: of the setting in the user's program, where they are known.
     changes: settings and the values they should get, `{"IMAGE_MAX_DIM": 1024}`; empty if no single value is right.
+
+    Of a verdict on training, empty for what the linter finds beforehand:
+    evidence: what was seen, with numbers and epochs. causes: what most likely brought it about, the likeliest first.
+    experiment: the command that decides between them, e.g. "mrcnn-plus experiment overfit program.py".
+    epoch: the first epoch, counted from 1, at which it was clear. details: numbers for programs.
+    follows_from: code of the verdict that explains this one, which is then no cause of its own.
     """
 
     code: str
@@ -40,6 +46,20 @@ class Finding:
     file: str | None = None
     line: int | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    experiment: str = ""
+    epoch: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    follows_from: str = ""
+
+    @property
+    def verdict_lines(self) -> list[tuple[str, tuple[str, ...]]]:
+        """`(heading, texts)` of what a verdict has beyond message and fix, in the order to be shown."""
+        follows = (f"most likely a consequence of {self.follows_from}, see there",) if self.follows_from else ()
+        decides = (self.experiment,) if self.experiment else ()
+        parts = (("Follows", follows), ("Evidence", self.evidence), ("Likely causes", self.causes), ("Decide", decides))
+        return [(heading, texts) for heading, texts in parts if texts]
 
     def __str__(self) -> str:
         line = f" ({self.file}:{self.line})" if self.file and self.line else ""
@@ -49,7 +69,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain values that JSON can hold."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -125,14 +145,14 @@ class Report:
         return "\n".join([*(str(finding) for finding in self.findings), self.summary])
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays, NumPy numbers, tuples and objects as what JSON knows."""
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)  # JSON has no NaN
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

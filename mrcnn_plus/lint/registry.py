@@ -31,8 +31,15 @@ DATA = "data"  # what the data set registered: images, classes, problems met whi
 HEADERS = "headers"  # headers of the image files
 OBJECTS = "objects"  # boxes, areas and classes of the objects: from annotations, or else from the masks that were read
 PIXELS = "pixels"  # images and masks
-NEEDS = (CONFIG, RUN, ENVIRONMENT, DATA, HEADERS, OBJECTS, PIXELS)
+HISTORY = "history"  # what a training run recorded: losses and counts by epoch
+EXPERIMENT = "experiment"  # the result of an experiment of `mrcnn_plus.diagnosis`
+NEEDS = (CONFIG, RUN, ENVIRONMENT, DATA, HEADERS, OBJECTS, PIXELS, HISTORY, EXPERIMENT)
 NEEDS_OF_DATA = {DATA, HEADERS, OBJECTS, PIXELS}
+# Rules with one of these give verdicts on training: `engine.judge` runs them, `lint.check` does not.
+NEEDS_OF_VERDICTS = (HISTORY, EXPERIMENT)
+
+# Folders whose modules have rules. They are loaded by name, because parts further out have rules of their own.
+RULE_PACKAGES = ("mrcnn_plus.lint.rules", "mrcnn_plus.diagnosis.patterns", "mrcnn_plus.diagnosis.experiments")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Violation:
     setting: the setting it is about; gives `where`, `value` and the line in the user's program.
     where, value: as in `Finding`, where no setting is concerned. places: all places in the data, the first is shown.
     fix, severity: in place of the rule's own. changes: settings with the values they should get.
+    evidence, causes, experiment, epoch, details: of a verdict on training, as in `Finding`.
     """
 
     message: str
@@ -53,6 +61,11 @@ class Violation:
     severity: str | None = None
     places: Iterable[str] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Iterable[str] = ()
+    causes: Iterable[str] = ()
+    experiment: str = ""
+    epoch: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,11 @@ class Rule:
         """Names and defaults of the numbers that users can change."""
         parameters = inspect.signature(self.check).parameters.values()
         return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+
+    @property
+    def gives_verdicts(self) -> bool:
+        """It judges what training or an experiment did, rather than what was set before."""
+        return bool(set(self.needs) & set(NEEDS_OF_VERDICTS))
 
     @property
     def topic(self) -> str:
@@ -116,9 +134,10 @@ def rule(code: str, severity: str, *, needs: str | tuple[str, ...], why: str, ex
 
 def all_rules() -> dict[str, Rule]:
     """`{code: Rule}` of every rule, sorted by code."""
-    package = importlib.import_module("mrcnn_plus.lint.rules")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    for name in RULE_PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
     return dict(sorted(_RULES.items()))
 
 

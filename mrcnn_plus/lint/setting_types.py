@@ -211,6 +211,9 @@ EXPECTED: dict[str, Expected] = {
         Expected(lambda value: isinstance(value, str) and bool(value), "the name of a logged value")
     ),
     "EARLY_STOPPING_PATIENCE": _or_none(_whole(0)),
+    "EVALUATE_EVERY": _whole(0),
+    "VERBOSE": _one_of(0, 1, 2),
+    "WATCH_TRAINING": _SWITCH,
     "GRADIENT_CLIP_NORM": _or_none(_POSITIVE),
     "GRADIENT_CLIP_BY": _one_of("variable", "global"),
     "LOSS_WEIGHTS": Expected(

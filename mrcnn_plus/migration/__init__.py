@@ -5,6 +5,6 @@ stay. What cannot be decided from the text is listed with its line.
 
     source.py    a program or notebook as text, edits by place, writing it back without losing anything
     names.py     which library a name in the program stands for
-    imports.py, renamed.py, sessions.py, polygons.py    one file for each kind of change
+    imports.py, renamed.py, sessions.py, polygons.py, older_mrcnn.py    one file for each kind of change
     rewrite.py   all of them together
 """

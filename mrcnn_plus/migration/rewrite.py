@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from mrcnn_plus.migration import imports, polygons, renamed, sessions
+from mrcnn_plus.migration import imports, older_mrcnn, polygons, renamed, sessions
 from mrcnn_plus.migration.changes import Changes
 from mrcnn_plus.migration.names import Names
 from mrcnn_plus.migration.source import Edit, Source
@@ -26,6 +26,7 @@ def rewrite(source: Source) -> tuple[list[str], list[tuple[int, str]]]:
     imports.apply(changes)
     polygons.apply(changes)
     renamed.apply(changes)
+    older_mrcnn.apply(changes)
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and node.attr in _METHODS:
             changes.leave_to_person(node, f"{node.attr}: {_METHODS[node.attr]}")

@@ -24,6 +24,20 @@ from mrcnn_plus.network.rpn import apply_rpn, build_rpn_model
 from mrcnn_plus.network.rpn_targets import RPNTargetLayer
 
 
+def require_eager_mode(place):
+    """Raise a ConfigError within a graph of TensorFlow 1: variables made there have no values."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and not tf.inside_function():
+        raise ConfigError(
+            f"{place}: expected TensorFlow's eager mode, received a graph. Leave out `with tf.Graph().as_default():`, "
+            "tf.compat.v1.disable_eager_execution() and sessions around it: Keras 3 has no place for them. "
+            "`mrcnn-plus run program.py` runs a program that has them as it is."
+        )
+
+
 class Network:
     """All layers of Mask R-CNN, and the two graphs through them. Weights are shared: train one, detect with the other.
 
@@ -37,6 +51,7 @@ class Network:
     training_settings = detection_model = None
 
     def __init__(self, config):
+        require_eager_mode("MaskRCNN")
         self._config = config
         self.settings = config = SettingsRecord(config)
         with _precision(config.PRECISION):

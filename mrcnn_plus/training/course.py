@@ -10,11 +10,14 @@ import keras
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.lint import Run
 from mrcnn_plus.training import fitting, resuming
+from mrcnn_plus.training.callbacks.run_file import RunFile
 from mrcnn_plus.training.config_checks import check_config
+from mrcnn_plus.training.failed_step import NonFiniteError
 from mrcnn_plus.training.lint_before_training import check_before_training
 from mrcnn_plus.training.schedules import learning_rate_of_stage
 from mrcnn_plus.training.stages import as_stages, settings_of
 from mrcnn_plus.training.training_state import StageProgress
+from mrcnn_plus.verbose import log
 from mrcnn_plus.weights.checkpoints import parse_checkpoint_path
 
 logger = logging.getLogger(__name__)
@@ -37,18 +40,24 @@ class Course:
 
     state: the `TrainingState` to go on from, until a stage has taken it. checkpoint: path of the checkpoint of a run
     that was loaded. is_current: whether the model is where its run stands, and not in the middle of an epoch.
-    checked: which data the linter has seen. findings: what it found.
+    checked: which data the linter has seen. findings: what it found. loads: `LoadReport`s of the weights loaded.
+    make_watcher: function `(config, log_dir) -> callback` that judges the run after each epoch and has a method
+    `training_failed(error)`; None for no watcher. write_report: function `log_dir -> path or None` that is called at
+    the end of a stage; None for no report. Both come from further out than `training`.
     """
 
-    def __init__(self, owner):
+    def __init__(self, owner, make_watcher=None, write_report=None):
         self.owner = owner
+        self.make_watcher = make_watcher
+        self.write_report = write_report
         self.state = self.checkpoint = self.checked = None
         self.is_current = False
-        self.findings = []
+        self.findings, self.loads = [], []
 
-    def weights_loaded(self, path):
-        """Other weights are in the model. path: their file."""
+    def weights_loaded(self, path, report=None):
+        """Other weights are in the model. path: their file. report: the `LoadReport`, None for Keras' own formats."""
         self.state, self.is_current = None, False
+        self.loads += [] if report is None else [report]
         self.checkpoint = path if parse_checkpoint_path(path) else None
 
     def train(self, stage, inputs, *, resume):
@@ -126,6 +135,7 @@ class Course:
                     f"GRADIENT_ACCUMULATION_STEPS={config.GRADIENT_ACCUMULATION_STEPS}. Nothing would be trained."
                 )
             self.owner.compile(learning_rate_of_stage(config, self._rate(stage), steps), config.LEARNING_MOMENTUM)
+            observers = self._observers(config, progress, inputs)
             try:
                 fitting.fit(
                     self.owner.keras_model,
@@ -138,10 +148,11 @@ class Course:
                     checkpoint_path=self.owner.checkpoint_path,
                     log_dir=self.owner.log_dir,
                     augmentation=inputs.augmentation,
-                    custom_callbacks=inputs.custom_callbacks or (),
+                    custom_callbacks=[*_as_list(inputs.custom_callbacks), *observers],
                     no_augmentation_sources=inputs.no_augmentation_sources or (),
-                    findings=self.findings,
+                    findings=[str(finding) for finding in self.findings],
                     epoch_ended=lambda epoch: setattr(self.owner, "epoch", epoch),
+                    detector=self.owner,
                 )
             except KeyboardInterrupt:
                 logger.warning(
@@ -149,7 +160,30 @@ class Course:
                     *(self.owner.epoch + 1, self.owner.log_dir),
                 )
                 raise
+            except NonFiniteError as error:
+                for observer, tell in zip(observers, ("note_failure", "training_failed"), strict=False):
+                    getattr(observer, tell)(error)
+                raise
+            finally:
+                if observers and self.write_report is not None:
+                    path = self.write_report(self.owner.log_dir)
+                    if path is not None and config.VERBOSE:
+                        log(f"Report: {path}")
         self.is_current = True
+
+    def _observers(self, config, progress, inputs):
+        """The callbacks that record and judge the run, where this host writes its files: `RunFile`, the watcher."""
+        if getattr(getattr(self.owner.keras_model, "devices", None), "host", 0) != 0:
+            return []
+        run_file = RunFile(
+            *(self.owner.log_dir, progress, config),
+            datasets={"train": inputs.train_dataset, "val": inputs.val_dataset},
+            loads=self.loads,
+            pretrained=self.owner._has_pretrained_weights(),
+            findings=[finding.to_dict() for finding in self.findings],
+        )
+        watcher = self.make_watcher and self.make_watcher(config, self.owner.log_dir)
+        return [run_file, watcher] if watcher is not None else [run_file]
 
     def _load_checkpoint(self):
         """Give a `MaskRCNN` the newest checkpoint and its state, unless it has them: it trained in this process, or
@@ -190,10 +224,14 @@ class Course:
         )
         self.checked = checked
         if report is not None:
-            self.findings += map(str, report.findings)
+            self.findings += report.findings
 
     def _rate(self, stage):
         return self.owner.config.LEARNING_RATE if stage.learning_rate is None else stage.learning_rate
+
+
+def _as_list(callbacks):
+    return [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
 
 
 def check_can_train(owner):

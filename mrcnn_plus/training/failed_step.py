@@ -28,7 +28,11 @@ _FORMAT = 1
 
 
 class NonFiniteError(ArithmeticError):
-    """Training was stopped because a loss or a gradient was not finite."""
+    """Training was stopped because a loss or a gradient was not finite. facts: what was seen, see `StepGuard`."""
+
+    def __init__(self, message, facts=None):
+        super().__init__(message)
+        self.facts = {} if facts is None else facts
 
 
 def save_failed_step(log_dir, model, config, batch, facts):

@@ -14,10 +14,14 @@ from mrcnn_plus.data.sampling import make_stream
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.training import class_weights, resuming
 from mrcnn_plus.training.callbacks.checkpoint import Best, RunCheckpoint
+from mrcnn_plus.training.callbacks.console import Console
 from mrcnn_plus.training.callbacks.data_flow import DataFlow
 from mrcnn_plus.training.callbacks.early_stopping import EarlyStopping
+from mrcnn_plus.training.callbacks.epoch_figures import EpochFigures
+from mrcnn_plus.training.callbacks.evaluation import evaluations_of_run, is_occasional
 from mrcnn_plus.training.callbacks.logs import log_callbacks
 from mrcnn_plus.training.callbacks.stage_log import StageLog
+from mrcnn_plus.training.callbacks.statistics_log import StatisticsLog
 from mrcnn_plus.training.callbacks.step_guard import StepGuard
 from mrcnn_plus.training.input_pipeline import BatchSequence, feeding, input_of, steps_to_cover
 from mrcnn_plus.training.loss_balancing import BalanceLog
@@ -66,6 +70,7 @@ def fit(
     no_augmentation_sources=(),
     findings=(),
     epoch_ended=None,
+    detector=None,
 ):
     """Train a compiled `TrainingModel` in the stage `progress` (a `StageProgress`), from `first_epoch` to its end.
 
@@ -75,7 +80,7 @@ def fit(
 
     state: a `TrainingState` to go on from: its optimizer if it is of the same stage, its random numbers, its best
     values. findings: of the linter, to be kept with the checkpoints. epoch_ended: called with the number of epochs
-    finished.
+    finished. detector: the `MaskRCNN`, for evaluations in between.
     """
     # A subclass of MaskRCNN may have compiled the model with an optimizer of its own.
     model.optimizer = guard(model.optimizer, config, model.trainable_variables)
@@ -91,6 +96,22 @@ def fit(
     if state is not None:
         resuming.tell_changes(state, config, data)
     model.loss_options = model.loss_options.with_weights(_class_weights(train_dataset, config, log_dir))
+    alone = isinstance(custom_callbacks, keras.callbacks.Callback)
+    custom_callbacks = evaluations_of_run(
+        *([custom_callbacks] if alone else custom_callbacks, config),
+        dataset=val_dataset,
+        model=detector,
+        log_dir=log_dir,
+        writes=model.devices.host == 0,
+    )
+    console = Console(
+        config.VERBOSE if model.devices.host == 0 else 0,
+        epochs=progress.last_epoch,
+        steps=len(sequence),
+        batch_size=config.BATCH_SIZE,
+        validation_steps=0 if validation is None else len(validation),
+        log_dir=log_dir,
+    )
     callbacks = _callbacks(
         *(model, config, sequence, progress),
         state=state,
@@ -99,13 +120,15 @@ def fit(
         data=data,
         findings=findings,
         validation=validation,
+        adding=[callback for callback in custom_callbacks if getattr(callback, "adds_to_logs", False)],
     )
+    callbacks.append(console)
     if epoch_ended is not None:
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epoch_ended(epoch + 1)))
-    callbacks += [custom_callbacks] if isinstance(custom_callbacks, keras.callbacks.Callback) else custom_callbacks
+    callbacks += [callback for callback in custom_callbacks if callback not in callbacks]
     if state is not None:
         _restore(model, state, progress)
-    with feeding(sequence, validation), model.devices.fitting():
+    with feeding(sequence, validation), model.devices.fitting(), console:
         model.fit(
             input_of(sequence, model),
             initial_epoch=first_epoch,
@@ -113,21 +136,28 @@ def fit(
             validation_data=input_of(validation, model),
             callbacks=callbacks,
             shuffle=False,  # the image stream has its own order
+            verbose=0,  # the console is told by `Console`
         )
 
 
-def _callbacks(model, config, sequence, progress, *, state, checkpoint_path, log_dir, data, findings, validation):
-    """The callbacks of a stage: those that add to the logs of an epoch come before those that write them."""
+def _callbacks(
+    model, config, sequence, progress, *, state, checkpoint_path, log_dir, data, findings, validation, adding
+):
+    """The callbacks of a stage: those that add to the logs of an epoch come before those that write them.
+
+    adding: those of the user's callbacks that say `adds_to_logs = True`.
+    """
     watched = state.watched if state is not None else {}
     metric = config.BEST_METRIC or ("loss" if validation is None else "val_loss")
-    best = Best(config.BEST_METRIC) if config.BEST_METRIC else None
+    occasional = is_occasional(metric, adding)
+    best = Best(config.BEST_METRIC, occasional=occasional) if config.BEST_METRIC else None
     if best is not None and watched.get("best") and watched["best"]["name"] == best.name:
-        best = Best(**watched["best"])
+        best = Best(**watched["best"], occasional=occasional)
     stopping = []
     if config.EARLY_STOPPING_PATIENCE is not None:
         of_this_stage = state is not None and state.stage.continues(progress)
         so_far = watched.get("early_stopping") if of_this_stage else None
-        stopping = [EarlyStopping(metric, config.EARLY_STOPPING_PATIENCE, so_far)]
+        stopping = [EarlyStopping(metric, config.EARLY_STOPPING_PATIENCE, so_far, occasional=occasional)]
     average = keras.callbacks.SwapEMAWeights() if config.EMA_MOMENTUM is not None else None
 
     def make_state(epoch, ended):
@@ -147,14 +177,17 @@ def _callbacks(model, config, sequence, progress, *, state, checkpoint_path, log
 
     files = [
         RunCheckpoint(checkpoint_path, make_state, keep_last=config.KEEP_LAST, best=best, average=average),
-        *log_callbacks(log_dir),
+        *log_callbacks(log_dir, progress.layers),
     ]
     return [
         DataFlow(sequence, validation),
         StageLog(progress, config),
         StepGuard(sequence, config, log_dir),
+        StatisticsLog(),
         *([average] if average is not None else []),
         *([BalanceLog()] if model.loss_balancing == "uncertainty" else []),
+        *adding,
+        EpochFigures(config.BATCH_SIZE, config.LR_MULTIPLIERS),
         *stopping,
         *(files if model.devices.host == 0 else ()),  # of several hosts that train together, the first one writes
     ]

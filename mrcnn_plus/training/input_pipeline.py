@@ -21,7 +21,7 @@ from mrcnn_plus.data.loading.process import LoaderProcess, pack
 from mrcnn_plus.data.loading.threads import LoaderThreads, abandon, answer
 from mrcnn_plus.training.devices import Devices
 
-# Batches kept behind the one that was asked for last: TensorFlow asks one or two ahead of the step that it computes.
+# Batches kept behind the step that training is at.
 _KEPT_BEHIND = 3
 _BATCHES_AHEAD_OF_A_WORKER = 2
 
@@ -38,9 +38,10 @@ class ImageOfBatch(NamedTuple):
 class BatchSequence(keras.utils.PyDataset):
     """Steps of a data set for `keras.Model.fit` and `evaluate`.
 
-    builder: a `data.batches.BatchBuilder`. steps: batches per epoch. first_epoch: epochs already trained, so that a
-    resumed run goes on in the stream where it stopped; the callback `DataFlow` moves it on. repeat: False starts every
-    epoch at the first image again (validation) and does not go beyond the last one.
+    builder: a `data.batches.BatchBuilder`. steps: batches per epoch. first_epoch: epochs already trained; the callback
+    `DataFlow` moves it on. first_position: where in the stream of images that epoch begins, so that a resumed run goes
+    on where it stopped; None for epochs that all had so many steps. repeat: False starts every epoch at the first image
+    again (validation) and does not go beyond the last one.
     workers: WORKERS, how many batches are built at once; 0 builds each when it is asked for; None for
     `default_workers()`. processes: USE_MULTIPROCESSING, in processes instead of threads.
 
@@ -53,12 +54,16 @@ class BatchSequence(keras.utils.PyDataset):
     the data set cannot travel to them.
     """
 
-    def __init__(self, builder, *, steps, first_epoch=0, repeat=True, workers=None, processes=False):
+    def __init__(
+        self, builder, *, steps, first_epoch=0, first_position=None, repeat=True, workers=None, processes=False
+    ):
         super().__init__(workers=1, use_multiprocessing=False)  # for Keras: it calls in one thread
         self.builder = builder
         self.devices = Devices()
         self.steps = steps
-        self.epoch = first_epoch
+        self.epoch = self.first_epoch = first_epoch
+        whole_epochs = first_epoch * steps * builder.batch_size if repeat else 0
+        self.first_position = whole_epochs if first_position is None else first_position
         self.repeat = repeat
         self.loaders = default_workers() if workers is None else workers
         self.seconds_waited = 0.0
@@ -70,6 +75,7 @@ class BatchSequence(keras.utils.PyDataset):
         self._batches = {}  # (epoch, step): Future, built ahead or handed out
         self._lock = threading.RLock()
         self._trainer = threading.get_ident()
+        self._step_of_training = None  # none yet that anybody would have told
 
     def __len__(self):
         return self.steps
@@ -126,6 +132,7 @@ class BatchSequence(keras.utils.PyDataset):
         self.epoch = epoch
         self.seconds_waited = 0.0
         self._trainer = threading.get_ident()
+        self._step_of_training = 0
 
     def close(self):
         """End threads and processes at once and forget all batches. Asked for another batch, it begins anew."""
@@ -143,10 +150,15 @@ class BatchSequence(keras.utils.PyDataset):
         """The `Future` of a batch."""
         last = min(step + _BATCHES_AHEAD_OF_A_WORKER * self.loaders, self.steps - 1)
         with self._lock:
+            if threading.get_ident() == self._trainer:
+                self._step_of_training = step
             for number in range(step, max(step, last) + 1):
                 if (epoch, number) not in self._batches:
                     self._batches[epoch, number] = self._submit(self._positions(epoch, number))
-            self._forget(lambda key: key[0] != epoch or not step - _KEPT_BEHIND <= key[1] <= last)
+            # TensorFlow asks in a thread of its own, for several devices many steps ahead of the one that they compute:
+            # what it has asked for is kept until training has come there.
+            reached = step if self._step_of_training is None else min(step, self._step_of_training)
+            self._forget(lambda key: key[0] != epoch or key[1] < reached - _KEPT_BEHIND)
             return self._batches[epoch, step]
 
     def _forget(self, is_gone):
@@ -175,9 +187,13 @@ class BatchSequence(keras.utils.PyDataset):
 
     def _whole_step(self, epoch, step):
         """Positions of all images of a step."""
-        first = ((epoch if self.repeat else 0) * self.steps + step) * self.builder.batch_size
+        first = self.position_of(epoch if self.repeat else self.first_epoch) + step * self.builder.batch_size
         last = first + self.builder.batch_size
         return range(first, last if self.repeat else min(last, len(self.builder.stream)))
+
+    def position_of(self, epoch):
+        """Where in the stream of images an epoch begins."""
+        return self.first_position + (epoch - self.first_epoch) * self.steps * self.builder.batch_size
 
     def _filled(self, batch, epoch, step):
         """The batch with as many rows for every device."""

@@ -15,6 +15,7 @@ from mrcnn_plus.training.added_losses import RefusesAddedLosses
 from mrcnn_plus.training.devices import current_devices
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES, WithinLimits, weighted_total
 from mrcnn_plus.training.loss_options import LossOptions, compute_losses
+from mrcnn_plus.training.statistics import TrainingStatistics
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
 
 L2_NAME = "l2_loss"
@@ -34,8 +35,8 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
     Reported per step and epoch: `loss`, the five losses as they are before weighting, and `l2_loss`.
     """
 
-    #: The `Network` that it was made from; None for one that Keras loaded.
-    network = None
+    #: The `Network` that it was made from, and its `TrainingStatistics`; None for one that Keras loaded.
+    network = statistics = None
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -102,6 +103,8 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights) if self.weight_decay else ops.zeros(())
         for name, value in parts.items():
             self.trackers[name].update_state(value, sample_weight=ops.cast(images, "float32"))
+        if self.statistics is not None:
+            self.statistics.update_state(x, y_pred)
         return total + parts[L2_NAME]
 
 
@@ -109,6 +112,9 @@ def make_training_model(network, config, *, model_class=TrainingModel):
     """The `TrainingModel` of a network, not compiled. model_class: a subclass of it, with a loss of its own."""
     model = model_class(*network.training_graph(), name="mask_rcnn")
     model.network = network
+    model.statistics = TrainingStatistics(
+        *(config.NUM_CLASSES, config.MASK_SHAPE), rpn_std=config.RPN_BBOX_STD_DEV, box_std=config.BBOX_STD_DEV
+    )
     model.loss_weights = dict(config.LOSS_WEIGHTS)
     model.weight_decay = config.WEIGHT_DECAY
     model.loss_options = LossOptions.from_config(config)

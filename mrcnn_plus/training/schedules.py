@@ -87,8 +87,9 @@ def _boundaries(shares, steps):
             f"LR_STEPS: expected rising shares of a stage between 0 and 1, received: LR_STEPS={shares!r}. For example "
             "(0.67, 0.89)."
         )
-    # PiecewiseConstantDecay keeps a value up to and including its boundary.
-    return sorted({max(round(share * steps) - 1, 0) for share in shares})
+    # PiecewiseConstantDecay keeps a value up to and including its boundary. In a short stage two may be the same step,
+    # after which the rate has fallen twice.
+    return [max(round(share * steps) - 1, 0) for share in shares]
 
 
 def _factor(factor):

@@ -65,7 +65,7 @@ def _as_stage(value, place):
         raise ConfigError(f"{place}: expected epochs to be a whole number above 0, received: epochs={value.epochs!r}.")
     if not isinstance(value.settings, dict):
         raise ConfigError(f"{place}: expected settings to be a dict, received: settings={value.settings!r}.")
-    return value
+    return dataclasses.replace(value, epochs=int(value.epochs))  # NumPy's numbers cannot be written as JSON
 
 
 @contextlib.contextmanager
@@ -77,14 +77,18 @@ def settings_of(stage, config):
             f"Stage({stage.layers!r}, ...): expected names of settings, received: settings={stage.settings!r}; "
             f"unknown: {', '.join(map(repr, unknown))}."
         )
-    before = dict(vars(config))
+    before, touched = dict(vars(config)), set()
     try:
         for name, value in stage.settings.items():
-            setattr(config, name, value)
+            setattr(config, name, value)  # derived settings, such as BATCH_SIZE, change others
+            now = vars(config)
+            touched = {key for key in {*before, *now} if key not in before or now.get(key) is not before[key]}
         yield config
-    finally:
-        vars(config).clear()
-        vars(config).update(before)
+    finally:  # what callbacks have set meanwhile stays
+        for key in touched:
+            vars(config).pop(key, None)
+            if key in before:
+                vars(config)[key] = before[key]
 
 
 def weighted_layers(model):

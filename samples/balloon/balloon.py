@@ -154,8 +154,7 @@ def main(arguments=None, config_class=BalloonConfig):
     if args.command == "train":
         train(model, args.dataset, args.epochs)
     elif args.command == "evaluate":
-        scores = evaluate(model.detect, load_data(args.dataset, "val"))
-        print(scores["bbox"], scores["segm"], sep="\n")
+        print(evaluate(model, load_data(args.dataset, "val")))
     elif args.video:
         print("Saved to", splash_video(model, args.video))
     else:

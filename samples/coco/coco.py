@@ -124,8 +124,6 @@ def main(arguments=None, config_class=CocoConfig):
     config = config_class()
     if args.command != "train":
         config.IMAGES_PER_GPU = 1
-    if args.command == "evaluate":
-        config.DETECTION_MIN_CONFIDENCE = 0  # average precision wants the doubtful detections too
     config.display()
     mode = "training" if args.command == "train" else "inference"
     model = modellib.MaskRCNN(mode=mode, config=config, model_dir=args.logs)
@@ -135,8 +133,8 @@ def main(arguments=None, config_class=CocoConfig):
     if args.command == "train":
         train(model, args.dataset, args.year, args.epochs)
     elif args.command == "evaluate":
-        scores = evaluate(model.detect, load_data(args.dataset, "val", args.year), max_images=args.limit or None)
-        print(scores["bbox"], scores["segm"], sep="\n")
+        val_data = load_data(args.dataset, "val", args.year)
+        print(evaluate(model, val_data, limit=args.limit or None, min_confidence=0))
     else:
         print("Saved to", detect_image(model, args.image))
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mrcnn_plus.config import Config
 from mrcnn_plus.drawing.overlay import draw_overlay
-from mrcnn_plus.evaluation.coco import evaluate
+from mrcnn_plus.evaluation import evaluate
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.utils import extract_bboxes
 
@@ -76,12 +76,11 @@ def main():
     train_two_stages(model, train, val, epochs=args.epochs, deadline=start + 60 * args.minutes)
 
     print("\nEvaluating on the validation images")
-    scores = evaluate(model.detect, val, batch_size=model.config.BATCH_SIZE)
-    for kind in ("bbox", "segm"):
-        print(scores[kind])
+    result = evaluate(model, val, batch_size=model.config.BATCH_SIZE)
+    print(result)
     folder = draw_pictures(model, val, args.output / "pictures")
     print(f"\nPictures (truth left, detections right) in {folder}")
-    print(f"Mask AP50 {scores['segm'].ap50:.3f} after {(time.monotonic() - start) / 60:.1f} minutes")
+    print(f"Mask AP50 {result.masks.ap50:.3f} after {(time.monotonic() - start) / 60:.1f} minutes")
 
 
 def load_data(folder):

@@ -182,8 +182,7 @@ def main(arguments=None, config_class=NucleusConfig):
     if args.command == "train":
         train(model, args.dataset, args.subset or "train", args.epochs)
     elif args.command == "evaluate":
-        scores = evaluate(model.detect, load_data(args.dataset, args.subset))
-        print(scores["bbox"], scores["segm"], sep="\n")
+        print(evaluate(model, load_data(args.dataset, args.subset)))
     else:
         print("Saved to", detect(model, args.dataset, args.subset, args.results))
 

@@ -154,8 +154,6 @@ def main(arguments=None, config_class=ShapesConfig):
         parser.error(f"{args.command} needs --weights=last, or the path of a weights file")
 
     config = config_class()
-    if args.command == "evaluate":
-        config.DETECTION_MIN_CONFIDENCE = 0.05  # average precision wants the doubtful detections too
     config.display()
     mode = "training" if args.command == "train" else "inference"
     model = modellib.MaskRCNN(mode=mode, config=config, model_dir=args.logs)
@@ -165,10 +163,7 @@ def main(arguments=None, config_class=ShapesConfig):
     if args.command == "train":
         train(model, args.epochs)
     elif args.command == "evaluate":
-        scores = evaluate(model.detect, load_data("val"), batch_size=config.BATCH_SIZE)
-        print(scores["bbox"], scores["segm"], sep="\n")
-        for entry in scores["segm"].per_class:
-            print(f"  {entry.name:10} mask AP50 {entry.ap50:.3f} ({entry.objects} objects)")
+        print(evaluate(model, load_data("val"), batch_size=config.BATCH_SIZE))
     else:
         print("Saved to", draw_detections(model, args.output))
 

@@ -158,6 +158,49 @@ def notebook(path, *cells):
     path.write_text(json.dumps({"cells": content, "metadata": {}, "nbformat": 4, "nbformat_minor": 2}))
 
 
+def test_servers_find_the_place_of_the_program_and_how_to_start_it_anew(tmp_path):
+    """As Flask and its server ask: for the module of `__name__`, and for the command when a file has changed."""
+    (tmp_path / "werkzeug").mkdir()
+    (tmp_path / "werkzeug" / "__init__.py").write_text("")
+    (tmp_path / "werkzeug" / "_reloader.py").write_text("def _get_args_for_reloading():\n    return None\n")
+    found = run(
+        tmp_path,
+        """
+        import importlib.util, os, sys
+        from werkzeug import _reloader
+        print(os.path.basename(importlib.util.find_spec(__name__).origin))
+        print(_reloader._get_args_for_reloading() == [sys.executable, "-m", "mrcnn_plus", "run", "--quiet", *sys.argv])
+        """,
+        "--port=1",
+    )
+    assert found.stdout.split() == ["program.py", "True"], found.stderr
+
+
+def test_functions_that_were_added_to_a_copy_are_taken_from_it(tmp_path):
+    copy = tmp_path / "mrcnn"
+    copy.mkdir()
+    (copy / "__init__.py").write_text("")
+    (copy / "visualize.py").write_text(
+        "from os import getpid\nfrom mrcnn.config import Config\n\nFACTOR = 2\n\n\ndef display_instances(): pass\n\n\n"
+        "def random_colors(n):\n    return [FACTOR] * n\n\n\n"
+        "def save_images():\n    return random_colors(2), Config.__module__\n"
+    )
+    (copy / "utils.py").write_text("class Dataset: pass\n\ndef resize_mask(): pass\n\nbroken = no_such_name\n")
+    found = run(
+        tmp_path,
+        """
+        from mrcnn import utils, visualize
+        from mrcnn.visualize import save_images
+        print(save_images(), visualize.display_instances.__module__.split(".")[0], hasattr(visualize, "getpid"))
+        print(hasattr(visualize, "nothing"))
+        utils.broken
+        """,
+    )
+    assert found.stdout.splitlines() == ["([2, 2], 'mrcnn_plus.config') mrcnn_plus False", "False"], found.stderr
+    assert "but for save_images: move that into a file of your own" in found.stderr
+    assert "mrcnn/utils.py defines it, but fails when it is loaded (NameError" in found.stderr
+
+
 def test_a_notebook_runs_cell_by_cell_in_its_own_folder(tmp_path):
     inner = tmp_path / "notebooks"
     inner.mkdir()

@@ -1,29 +1,8 @@
 """One idiom of old programs after the other: it runs, does what it did, and is listed with its line."""
 
-import textwrap
-
 import numpy as np
-import pytest
 
-from mrcnn_plus.compat.libraries import installed
 from mrcnn_plus.compat.scikit_image import fill_polygon
-from mrcnn_plus.errors import ConfigError
-
-
-@pytest.fixture
-def run_text(tmp_path):
-    """A function that runs a text as a user's program with the shims: its namespace and `{shim: first line}`."""
-
-    def run(text):
-        path = str(tmp_path / "program.py")
-        namespace = {"__name__": "program"}
-        with installed() as log:
-            exec(compile(textwrap.dedent(text).strip(), path, "exec"), namespace)
-        uses = {name: places[0] for name, _, places in log.uses()}
-        assert all(file == path for file, _ in uses.values())
-        return namespace, {name: line for name, (_, line) in uses.items()}
-
-    return run
 
 
 def test_names_that_numpy_has_lost(run_text):
@@ -156,76 +135,6 @@ def test_three_results_of_opencv_3_or_two(run_text):
         """
     )
     assert len(found["contours"]) == len(found["others"]) == len(found["last"]) == 1 and len(used) == 1
-
-
-SESSIONS = """
-import numpy as np
-import tensorflow as tf
-import keras
-import keras.backend as K
-from keras.backend.tensorflow_backend import set_session
-
-config = tf.ConfigProto(device_count={"GPU": 0})
-config.gpu_options.allow_growth = True
-config.gpu_options.per_process_gpu_memory_fraction = 0.5
-set_session(tf.Session(config=config))
-K.set_session(tf.InteractiveSession())
-K.clear_session()
-graph = tf.get_default_graph()
-tf.set_random_seed(3)
-tf.logging.set_verbosity(tf.logging.ERROR)
-tf.reset_default_graph()
-with tf.Session() as sess, sess.as_default(), graph.as_default(), tf.device("/gpu:0"):
-    sess.run(tf.global_variables_initializer())
-    eager = tf.executing_eagerly()
-    value = sess.run(tf.constant(3) + 4)
-    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
-    model._make_predict_function()
-    answer = model.predict(np.zeros((1, 2)), verbose=0)
-logarithm = float(tf.log(1.0))
-phase = K.learning_phase()
-"""
-
-
-def test_sessions_and_graphs_of_tensorflow_1_are_taken_and_left_alone(run_text):
-    found, used = run_text(SESSIONS)
-    assert found["eager"] and found["value"] == 7 and found["logarithm"] == 0.0 and found["phase"] == 0
-    assert found["answer"].shape == (1, 1)
-    for name in ("tf.ConfigProto", "tf.Session", "K.set_session", "tf.get_default_graph", "tf.log"):
-        assert name in used
-    assert "keras_model._make_predict_function" in used
-
-
-def test_the_same_calls_through_compat_v1_as_programs_for_the_forks_write_them(run_text):
-    found, used = run_text(
-        """
-        import tensorflow as tf
-        config = tf.compat.v1.ConfigProto()
-        config.gpu_options.allow_growth = True
-        session = tf.compat.v1.InteractiveSession(config=config)
-        tf.compat.v1.disable_eager_execution()
-        tf.compat.v1.keras.backend.set_session(session)
-        with tf.compat.v1.get_default_graph().as_default():
-            eager = tf.executing_eagerly()
-        """
-    )
-    assert found["eager"] and "tf.compat.v1.disable_eager_execution" in used
-    import tensorflow as tf
-
-    assert tf.compat.v1.Session.__name__ == "Session" and isinstance(tf.compat.v1.Session, type)
-
-
-@pytest.mark.parametrize(
-    "call, words",
-    [
-        ("tf.contrib.slim", "tf.contrib is gone"),
-        ("K.get_session().graph.as_graph_def()", "keras_model.export"),
-        ("K.get_session().run(keras.Input((3,)))", "run_graph"),
-    ],
-)
-def test_what_cannot_work_names_the_way_out(run_text, call, words):
-    with pytest.raises(ConfigError, match=words):
-        run_text(f"import keras\nimport tensorflow as tf\nimport keras.backend as K\n{call}\n")
 
 
 def test_modules_that_keras_has_moved(run_text):

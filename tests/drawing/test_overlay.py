@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mrcnn_plus.drawing.overlay import distinct_colors, draw_overlay
+from mrcnn_plus.drawing.colors import distinct_colors
+from mrcnn_plus.drawing.overlay import draw_overlay
 from mrcnn_plus.errors import DatasetError
 
 from .conftest import NAMES

@@ -11,12 +11,17 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.evaluation import coco_ground_truth, detect_dataset, evaluate, evaluate_detections
+from mrcnn_plus.evaluation import coco_ground_truth, detect_dataset, evaluate_detections
 from mrcnn_plus.evaluation.coco_json import encode_masks
 
 from .data_sets import Discs, detection, discs
 
 EVERY_SIZE = {"size": (240, 300), "largest": 90}
+
+
+def evaluate(detect, dataset, *, iou_types=("bbox", "segm"), max_detections=(1, 10, 100), **options):
+    """{"bbox": CocoScores, "segm": CocoScores} of a function that detects."""
+    return evaluate_detections(*detect_dataset(detect, dataset, **options), iou_types, max_detections=max_detections)
 
 
 @pytest.fixture(scope="module")

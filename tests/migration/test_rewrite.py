@@ -60,6 +60,10 @@ def test_imports(migrated, before, after):
             "import xml.etree\nimport xml.etree.ElementTree\nx = xml.etree.ElementTree\n",
         ),
         (
+            "model.load_weights(model.find_last()[1], by_name=True)\n",
+            "model.load_weights(model.find_last(), by_name=True)\n",
+        ),
+        (
             "import keras\nx = keras.optimizers.SGD(lr=0.1)\n",
             "import keras\nx = keras.optimizers.SGD(learning_rate=0.1)\n",
         ),
@@ -154,6 +158,11 @@ def test_sessions_are_removed_with_all_that_only_serves_them(migrated):
         ("from mrcnn.utils import my_own\n", "mrcnn_plus.utils has no my_own"),
         ("import skimage.draw\nrr, cc = skimage.draw.polygon(y, x)\nuse(rr, cc)\n", "shape=mask.shape[:2]"),
         ("model.keras_model.add_loss(x)\n", "add_loss: losses are computed"),
+        ("folder, path = model.find_last()\n", "it returns the path alone"),
+        ("a, b, c, d = utils.resize_image(x, min_dim=1, max_dim=2)\n", "write image, window, scale, padding, crop"),
+        ("x = utils.resize_image(y, padding=True)\n", "write image, window, scale, padding, crop"),
+        ("utils.compute_ap(a, b, r['rois'], r['class_ids'], r['scores'])\n", "compute_ap without masks"),
+        ("x = config.BACKBONE_SHAPES\n", "write modellib.compute_backbone_shapes"),
     ],
 )
 def test_what_cannot_be_decided_is_listed(migrated, text, words):
@@ -162,6 +171,8 @@ def test_what_cannot_be_decided_is_listed(migrated, text, words):
 
 def test_a_clean_program_stays_as_it_is(migrated):
     text = "from mrcnn_plus import utils\nimport numpy as np\nfrom PIL import Image\n"
+    text += "\nimage, window, scale, padding, crop = utils.resize_image(x, mode='square')\npath = model.find_last()\n"
+    text += "AP, *rest = utils.compute_ap(a, b, gt_masks, c, d, e, pred_masks)\n"
     text += "\n\nclass A(utils.Dataset):\n    x = np.int64, Image\n"
     assert migrated(text) == (text, [])
 

@@ -109,7 +109,7 @@ def test_what_is_no_video_is_refused(trained, tmp_path):
 @pytest.mark.slow
 def test_evaluation_prints_both_scores(trained, capsys):
     run("evaluate", trained, f"--dataset={trained / 'data'}")
-    assert "box  AP" in capsys.readouterr().out
+    assert "box AP" in capsys.readouterr().out
 
 
 def test_data_are_downloaded_once_and_unpacked(tmp_path, monkeypatch):

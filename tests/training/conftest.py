@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import keras
 import pytest
 
+from mrcnn_plus import EvaluationCallback
 from mrcnn_plus.mask_rcnn import MaskRCNN
 
 from ..support.tiny import Figures, FiveConvolutions, weights_of
@@ -46,7 +47,10 @@ class RunConfig(FiveConvolutions):
 
 @pytest.fixture(scope="session")
 def two_stages(tmp_path_factory):
-    """`train` twice: epochs 1 and 2 of 'heads' at 0.01, epoch 3 of 'all' at 0.001. Fields: model, heads, all, val."""
+    """`train` twice: epochs 1 and 2 of 'heads' at 0.01, epoch 3 of 'all' at 0.001.
+
+    Fields: model, heads, all, val, evaluation.
+    """
     folder = tmp_path_factory.mktemp("runs")
     run = SimpleNamespace(heads=Recorder(), all=Recorder(), folder=folder)
     run.train, run.val = Figures([2] * 5), RecordingFigures([2, 1, 3])
@@ -56,5 +60,6 @@ def two_stages(tmp_path_factory):
     run.model.train(run.train, run.val, **stage, custom_callbacks=[run.heads])
     run.epoch_after_heads = run.model.epoch
     stage = {"learning_rate": 0.001, "epochs": 3, "layers": "all", "lint": "off"}
-    run.model.train(run.train, run.val, **stage, custom_callbacks=[run.all])
+    run.evaluation = EvaluationCallback(Figures([2, 0, 3], [(64, 64), (50, 80), (64, 64)]))
+    run.model.train(run.train, run.val, **stage, custom_callbacks=[run.all, run.evaluation])
     return run

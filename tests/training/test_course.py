@@ -61,10 +61,11 @@ class StopAfter(keras.callbacks.Callback):
 
 
 def losses(model):
-    """The rows of losses.csv but for the time that was waited."""
+    """The rows of losses.csv but for what the clock says."""
+    by_clock = ("data_wait", "images_per_second", "seconds")
     with open(os.path.join(model.log_dir, "losses.csv"), encoding="utf-8") as file:
         rows = [line.strip().split(",") for line in file]
-    return [[cell for name, cell in zip(rows[0], row, strict=True) if name != "data_wait"] for row in rows]
+    return [[cell for name, cell in zip(rows[0], row, strict=True) if name not in by_clock] for row in rows]
 
 
 @pytest.mark.slow
@@ -283,9 +284,8 @@ def test_the_patience_of_an_interrupted_stage_is_not_renewed(tmp_path):
 
 def test_the_newest_checkpoints_and_the_best_are_kept(tmp_path):
     model = train(toy(tmp_path, KEEP_LAST=2, BEST_METRIC="val_loss"), 4)
-    assert files_of(model) == [
+    assert [name for name in files_of(model) if name.endswith((".h5", ".npz"))] == [
         "best_mask_rcnn_toy.h5",
-        "losses.csv",
         "mask_rcnn_toy_0003.h5",
         "mask_rcnn_toy_0004.h5",
         "state_toy_0003.npz",

@@ -238,6 +238,28 @@ def test_memory_is_bounded():
             assert len(sequence._batches) <= 3 + 1 + 4
 
 
+def test_what_tensorflow_asks_for_far_ahead_is_built_once(monkeypatch):
+    """Its iterator over several devices is many steps ahead of the step that they compute."""
+    with sequence_of(40, steps=20, workers=1) as sequence:
+        built, build = [], sequence.builder.build
+        monkeypatch.setattr(sequence.builder, "build", lambda positions: built.append(positions) or build(positions))
+        sequence.begin_epoch(0)
+        ahead = threading.Thread(target=lambda: [sequence.batch(0, step) for step in range(12)])
+        ahead.start()
+        ahead.join()
+        for step in range(20):
+            sequence.batch(0, step)
+            sequence.finish(0, step)
+            assert len(sequence._batches) <= 14
+    assert [positions.start for positions in built] == list(range(0, 40, 2))
+
+
+def test_a_stage_with_other_steps_goes_on_in_the_row_of_images():
+    with sequence_of(12, steps=3) as whole, sequence_of(12, steps=1, first_epoch=2, first_position=8) as later:
+        images = [image for epoch in range(2) for batch in ids_of(whole, epoch) for image in batch]
+        assert [ids_of(later, epoch)[0] for epoch in (2, 3)] == [images[8:10], images[10:12]]
+
+
 # ---- The same with any loaders --------------------------------------------------------------------------------------
 
 

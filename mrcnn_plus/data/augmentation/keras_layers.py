@@ -180,8 +180,9 @@ def _copy_of_one(layer):
 
 
 def _layers_inside(layer):
-    """Layers that a layer like RandAugment holds as attributes."""
-    return [value for value in vars(layer).values() if any(base.__name__ == _BASE for base in type(value).__mro__)]
+    """Layers that a layer like RandAugment holds as attributes. On PyTorch a layer is a module, which keeps its parts."""
+    held = [*vars(layer).values(), *vars(layer).get("_modules", {}).values()]
+    return [value for value in held if any(base.__name__ == _BASE for base in type(value).__mro__)]
 
 
 def _seed(layer, seed):

@@ -97,14 +97,15 @@ def _findings(report) -> list[str]:
     for severity, heading in _HEADINGS.items():
         findings = [finding for finding in report if finding.severity == severity]
         if findings:
-            cards = "\n".join(_card(finding) for finding in findings)
+            cards = "\n".join(finding_card(finding) for finding in findings)
             parts.append(f'<section id="{severity}"><h2>{heading}</h2>\n{cards}</section>')
     if not parts:
         parts.append("<section><h2>Findings</h2><p>Nothing found.</p></section>")
     return parts
 
 
-def _card(finding: Finding) -> str:
+def finding_card(finding: Finding) -> str:
+    """A finding or verdict as an <article>."""
     rule = all_rules().get(finding.code)
     place = f"{display_path(finding.file)}:{finding.line}" if finding.file and finding.line else ""
     is_list = len(finding.places) > 1 and finding.where.startswith(finding.places[0])
@@ -115,10 +116,17 @@ def _card(finding: Finding) -> str:
         f'<p class="path">{escape(" ".join(part for part in (where, place) if part))}</p>' if where or place else "",
         f"<p>{escape(finding.message)}</p>",
         _places(finding.places),
+        *(_verdict_part(heading, texts) for heading, texts in finding.verdict_lines),
         f'<p class="fix"><b>Fix.</b> {escape(finding.fix)}</p>' if finding.fix else "",
         f"<details><summary>Why it matters</summary><p>{escape(rule.why)}</p></details>" if rule else "",
     ]
     return "".join(parts) + "</article>"
+
+
+def _verdict_part(heading: str, texts: Sequence[str]) -> str:
+    """Evidence, causes or the deciding experiment of a verdict on training."""
+    kind = "ol" if heading == "Likely causes" else "ul"
+    return f"<p><b>{heading}</b></p><{kind}>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</{kind}>"
 
 
 def _places(places: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ def render_markdown(report: Report, *, title: str, header: Iterable[str] = ()) -
         if findings:
             lines += [f"### {heading}", "", "| rule | where | what | fix |", "|---|---|---|---|"]
             lines += [_row(finding) for finding in findings]
-            lines += ["", *(line for finding in findings for line in _places(finding))]
+            lines += ["", *(line for finding in findings for line in (*_verdict(finding), *_places(finding)))]
     if not len(report):
         lines.append("Nothing found.")
     return "\n".join(lines).rstrip() + "\n"
@@ -36,6 +36,18 @@ def _row(finding: Finding) -> str:
     place = f"{display_path(finding.file)}:{finding.line}" if finding.file and finding.line else ""
     where = "<br>".join(escape(part) for part in (finding.where, place) if part)
     return f"| {finding.code} | {where} | {escape(finding.message)} | {escape(finding.fix)} |"
+
+
+def _verdict(finding: Finding) -> list[str]:
+    """Evidence, causes and the deciding experiment of a verdict on training."""
+    parts = finding.verdict_lines
+    if not parts:
+        return []
+    lines = [f"**{finding.code}**", ""]
+    for heading, texts in parts:
+        mark = "1." if heading == "Likely causes" else "-"
+        lines += [f"{heading}:", "", *(f"{mark} {escape(text)}" for text in texts), ""]
+    return lines
 
 
 def _places(finding: Finding) -> list[str]:

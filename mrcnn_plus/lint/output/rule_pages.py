@@ -12,6 +12,8 @@ _NEEDS_WORDS = {
     "headers": "the headers of the image files",
     "objects": "the objects",
     "pixels": "pixels of images and masks",
+    "history": "what a training run recorded",
+    "experiment": "the result of an experiment",
 }
 
 

@@ -64,6 +64,9 @@ def _result(finding: Finding, rule_index: int, checked: str) -> dict:
         text += "\n" + "\n".join(f"- {place}" for place in finding.places[:_MOST_PLACES])
         more = len(finding.places) - _MOST_PLACES
         text += f"\n- and {more} more" if more > 0 else ""
+    text += "".join(f"\n{heading}: {'; '.join(texts)}" for heading, texts in finding.verdict_lines)
+    content = finding.to_dict()
+    verdict = ("evidence", "causes", "experiment", "epoch", "details", "follows_from")
     location = {"physicalLocation": _physical_location(finding, checked)}
     if finding.where:
         location["logicalLocations"] = [{"fullyQualifiedName": finding.where}]
@@ -73,7 +76,11 @@ def _result(finding: Finding, rule_index: int, checked: str) -> dict:
         "level": _LEVELS[finding.severity],
         "message": {"text": text},
         "locations": [location],
-        "properties": {"value": finding.to_dict()["value"], "changes": finding.to_dict()["changes"]},
+        "properties": {
+            "value": content["value"],
+            "changes": content["changes"],
+            **{name: content[name] for name in verdict if content[name]},
+        },
     }
 
 

@@ -65,6 +65,14 @@ def _finding_lines(finding: Finding, width: int, color: bool) -> list[str]:
             lines.append(f"{_INDENT}- and {len(finding.places) - index} more")
             break
         lines += _wrapped(f"- {item}", width, hanging="  ")
+    for heading, texts in finding.verdict_lines:
+        if len(texts) == 1:
+            lines += _wrapped(f"{heading}: {texts[0]}", width, hanging="  ")
+            continue
+        ordered = heading == "Likely causes"
+        lines += _wrapped(f"{heading}:", width)
+        for number, text in enumerate(texts, start=1):
+            lines += _wrapped(f"  {f'{number}.' if ordered else '-'} {text}", width, hanging="    ")
     if finding.fix:
         lines += [styled(line, "fix", color) for line in _wrapped(f"Fix: {finding.fix}", width, hanging=" " * 5)]
     return lines

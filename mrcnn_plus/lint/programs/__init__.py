@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +32,10 @@ from mrcnn_plus.lint.programs.training import (
     mode_of_config,
     value_with_config,
 )
+from mrcnn_plus.lint.programs.weights import WeightsToLoad, weights_of_program
 from mrcnn_plus.lint.settings_source import assigned_lines
 
-__all__ = ["FoundConfig", "Program", "ProgramError", "open_program"]
+__all__ = ["FoundConfig", "Program", "ProgramError", "WeightsToLoad", "open_program"]
 
 
 @dataclass
@@ -56,7 +57,8 @@ class FoundConfig:
 class Program:
     """configs: those to check, for training first. datasets: the `Dataset` subclasses. train, val: built data sets.
 
-    notes: what the user should know about how the program was read.
+    notes: what the user should know about how the program was read. find_weights: gives a list of `WeightsToLoad`; to
+    be called as long as the program is open.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Program:
     train: Any = None
     val: Any = None
     notes: list[str] = field(default_factory=list)
+    find_weights: Callable[[], list[WeightsToLoad]] = list
 
 
 @contextlib.contextmanager
@@ -126,7 +129,12 @@ class _Reader:
                 f"{self.source.path}: {', '.join(old)} left NumPy with version 1.24. `mrcnn-plus run` gives them back; "
                 "better write int, float, object."
             )
-        return Program(self.source.path, configs, list(dict.fromkeys(found)), notes=self.notes)
+        program = Program(self.source.path, configs, list(dict.fromkeys(found)), notes=self.notes)
+        program.find_weights = self._weights
+        return program
+
+    def _weights(self) -> list[WeightsToLoad]:
+        return weights_of_program(self.source, self.namespace, self.calls)
 
     def build_datasets(self, program):
         """The data sets that the program trains on, or a note why not."""

@@ -50,6 +50,7 @@ _HEAVY = (
     "drawing",
     "inference",
     "MaskRCNN",
+    "EvaluationCallback",
 )
 HEAVY_MODULES = frozenset(f"{package}.{name}" for package in ("mrcnn", "mrcnn_plus") for name in _HEAVY)
 FLAT_HEAVY_MODULES = frozenset({"model", "parallel_model", "visualize"})

@@ -97,13 +97,15 @@ class RunCheckpoint(keras.callbacks.Callback):
 class Best:
     """Follows a logged value: where less of it is better if its name says loss, else more.
 
-    name: of the value in the logs. value, epoch: of the best so far; epoch is counted from 1.
+    name: of the value in the logs. value, epoch: of the best so far; epoch is counted from 1. occasional: whether there
+    are epochs without the value, which are passed over.
     """
 
-    def __init__(self, name, value=None, epoch=0):
+    def __init__(self, name, value=None, epoch=0, *, occasional=False):
         self.name = name
         self.value = value
         self.epoch = epoch
+        self.occasional = occasional
 
     @property
     def mode(self):
@@ -111,6 +113,8 @@ class Best:
 
     def update(self, epoch, logs):
         """Take in an epoch; True if it is the best so far."""
+        if self.name not in logs and self.occasional:
+            return False
         if self.name not in logs:
             raise ConfigError(
                 f"BEST_METRIC: expected the name of a logged value, received: BEST_METRIC={self.name!r}. Logged are: "

@@ -30,7 +30,9 @@ class StepGuard(keras.callbacks.Callback):
     step: `mrcnn-plus replay FILE`. Raises `NonFiniteError`.
 
     A loss that jumps to a multiple of what it was is a warning with the images of the step. After each epoch logs
-    `gradient_norm` and that of each part, means over the steps, and `gradient_norm_max`, the largest of the whole.
+    `gradient_norm` and that of each part, means over the steps, `gradient_norm_max`, the largest of the whole,
+    `loss_first` and `loss_max`, the loss of the first step and the largest of a step, and `loss_jumps`, how many steps
+    jumped.
 
     sequence: the `BatchSequence` of the run. config: the `Config`. log_dir: folder for the file.
     """
@@ -51,6 +53,7 @@ class StepGuard(keras.callbacks.Callback):
         self.epoch = epoch
         self.jumps = self.steps = 0
         self.sums = {}
+        self.first_loss, self.largest_loss = None, -math.inf
         self.model.optimizer.reset_norms()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -64,6 +67,8 @@ class StepGuard(keras.callbacks.Callback):
         if not math.isfinite(values["loss"]) or self.skipped > (_SKIPS_ALLOWED if is_float16 else 0):
             self._stop(batch, values, norms)
         self._look_for_jump(batch, values)
+        self.first_loss = values["loss"] if self.first_loss is None else self.first_loss
+        self.largest_loss = max(self.largest_loss, values["loss"])
         self.random_before = [read(self._model, variable) for variable in self.generators]
         self.sequence.finish(self.epoch, batch)
 
@@ -76,6 +81,7 @@ class StepGuard(keras.callbacks.Callback):
         means = (sums / self.steps).tolist()
         logs.update({name: value for name, value in zip(NORM_NAMES, means, strict=True) if value})
         logs["gradient_norm_max"] = float(largest[0])
+        logs.update(loss_first=self.first_loss, loss_max=self.largest_loss, loss_jumps=self.jumps)
 
     def _values_of_step(self, step, logs):
         """The losses of this step alone, from the means over the epoch that Keras reports."""
@@ -121,7 +127,7 @@ class StepGuard(keras.callbacks.Callback):
         except OSError as error:  # the report must not be lost to a full disk
             path = None
             logger.error("The failed step could not be saved: %s", error)
-        raise NonFiniteError(describe_failure(facts, batch, path))
+        raise NonFiniteError(describe_failure(facts, batch, path), facts)
 
 
 def read(model, variable):

@@ -1,10 +1,13 @@
-"""Matplotlib and OpenCV as they were in 2018: few names, because programs use little else that has changed."""
+"""Matplotlib, OpenCV and PyYAML as they were in 2018, and Flask, which starts the program anew in debug mode.
+
+Few names, because programs use little else that has changed.
+"""
 
 from __future__ import annotations
 
-import dis
 import sys
 
+from mrcnn_plus.compat.patching import results_asked_for
 from mrcnn_plus.compat.shims import ModulePatch, Shim, is_users_frame
 
 _CONTOURS = Shim("cv2.findContours with three results", "write contours, hierarchy = cv2.findContours(...)", None)
@@ -35,15 +38,6 @@ def _finish_agg(module, patcher):
     patcher.set(module.FigureCanvasAgg, "tostring_rgb", tostring_rgb)
 
 
-def results_asked_for(frame) -> int | None:
-    """How many names the answer of the call that a frame is at will be unpacked into; None if it is not unpacked."""
-    following = [step for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti]
-    for step in following:
-        if step.opname not in ("CACHE", "PRECALL", "EXTENDED_ARG"):
-            return step.argval if step.opname == "UNPACK_SEQUENCE" else None
-    return None
-
-
 def _finish_opencv(module, patcher):
     """OpenCV 3 returned (image, contours, hierarchy), 2 and 4 return two of them: by how many the caller unpacks."""
     original = module.findContours
@@ -59,6 +53,27 @@ def _finish_opencv(module, patcher):
     patcher.set(module, "findContours", findContours)
 
 
+def _yaml_load(original, note):
+    def load(stream, Loader=None):
+        if Loader is None:
+            import yaml
+
+            note()
+            Loader = yaml.FullLoader
+        return original(stream, Loader)
+
+    return load
+
+
+def _finish_reloader(module, patcher):
+    """`app.run(debug=True)` starts the program a second time: by `mrcnn-plus run` again."""
+
+    def arguments():
+        return [sys.executable, "-m", "mrcnn_plus", "run", "--quiet", *sys.argv]
+
+    patcher.set(module, "_get_args_for_reloading", arguments)
+
+
 PATCHES = (
     ModulePatch(
         "matplotlib.cm",
@@ -66,4 +81,6 @@ PATCHES = (
     ),
     ModulePatch("matplotlib.backends.backend_agg", finish=_finish_agg),
     ModulePatch("cv2", finish=_finish_opencv),
+    ModulePatch("werkzeug._reloader", finish=_finish_reloader),
+    ModulePatch("yaml", replaced={"load": Shim("yaml.load without a Loader", "write yaml.safe_load", _yaml_load)}),
 )

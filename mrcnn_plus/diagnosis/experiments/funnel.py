@@ -1,0 +1,298 @@
+"""`funnel`: how many objects of the ground truth pass each stage of detection, and where the others are lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from mrcnn_plus.diagnosis.experiments.outcome import Result
+from mrcnn_plus.lint.findings import WARNING
+from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
+
+#: What an object has to pass, in this order, and what that means.
+STAGES = {
+    "anchor": "an anchor overlaps it by half",
+    "proposal": "a proposal overlaps it by half",
+    "class": "such a proposal gets its class",
+    "box": "and its refined box overlaps it by half",
+    "score": "with a score of at least DETECTION_MIN_CONFIDENCE",
+    "nms": "it is left over by non-maximum suppression, and no other object's",
+    "limit": "it is among the first DETECTION_MAX_INSTANCES",
+    "mask": "its mask overlaps the object by half",
+}
+FOUND = "found"
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class TracedObject:
+    """An object and how far it came.
+
+    image: name. number: in the order of the annotations, from 0. box: `(y1, x1, y2, x2)` in pixels of the molded image.
+    lost_at: one of `STAGES`, or "found". reason: what happened there, with numbers. score: the highest one that its
+    class got near it, None if none did. mask_iou: of the detection that found it.
+    """
+
+    image: str
+    number: int
+    class_name: str
+    box: tuple[int, int, int, int]
+    lost_at: str
+    reason: str = ""
+    score: float | None = None
+    mask_iou: float | None = None
+
+
+@dataclass(frozen=True)
+class Funnel(Result):
+    """images: how many were looked at. false_detections: of these images, those that belong to no object. settings:
+    those of detection that decide."""
+
+    objects: tuple[TracedObject, ...]
+    images: int
+    detections: int
+    false_detections: int
+    settings: dict[str, float]
+
+    name = "funnel"
+    title = "where objects are lost on their way to a detection"
+
+    @property
+    def passed(self) -> dict[str, int]:
+        """`{stage: objects that passed it and all before}`."""
+        lost = Counter(item.lost_at for item in self.objects)
+        left, passed = len(self.objects), {}
+        for stage in STAGES:
+            left -= lost[stage]
+            passed[stage] = left
+        return passed
+
+    def lost_at(self, stage: str) -> list[TracedObject]:
+        return [item for item in self.objects if item.lost_at == stage]
+
+    def reached(self, stage: str) -> int:
+        """Objects that came as far as this stage."""
+        passed = list(self.passed.values())
+        place = list(STAGES).index(stage)
+        return passed[place - 1] if place else len(self.objects)
+
+    @property
+    def summary(self) -> str:
+        found = len(self.lost_at(FOUND))
+        return (
+            f"{found} of {len(self.objects)} objects in {self.images} images are found with a good mask; no stage "
+            f"loses many. {self.false_detections} of {self.detections} detections belong to no object."
+        )
+
+    def tables(self):
+        rows = [
+            ["stage", "passed", "lost", "it means"],
+            ["", str(len(self.objects)), "", "objects of the ground truth"],
+        ]
+        for stage, passed in self.passed.items():
+            rows.append([stage, str(passed), str(len(self.lost_at(stage)) or "-"), STAGES[stage]])
+        tables = [("Objects that pass each stage", rows)]
+        classes = list(dict.fromkeys(item.class_name for item in self.objects))
+        if len(classes) > 1:
+            by_class = [["class", "objects", *STAGES, FOUND]]
+            for name in classes:
+                items = [item for item in self.objects if item.class_name == name]
+                lost = Counter(item.lost_at for item in items)
+                by_class.append([name, str(len(items)), *(str(lost[stage] or "-") for stage in (*STAGES, FOUND))])
+            tables.append(("Lost at each stage, by class", by_class))
+        missing = [item for item in self.objects if item.lost_at != FOUND]
+        if missing:
+            listed = [["image", "object", "class", "lost at", "why"]]
+            listed += [_row(item) for item in missing[:_LISTED]]
+            more = f" (the first {_LISTED} of {len(missing)})" if len(missing) > _LISTED else ""
+            tables.append((f"Lost objects{more}; objects count from 0 as annotated", listed))
+        return tables
+
+    def to_dict(self):
+        return {**super().to_dict(), "passed": self.passed}
+
+
+def _row(item):
+    return [item.image, str(item.number), item.class_name, item.lost_at, item.reason]
+
+
+def _loss_at(facts, stage, share, least):
+    """`(Funnel, lost objects)` if a stage loses more than `share` of the objects that reach it, and at least `least`;
+    else None."""
+    result = facts.experiment
+    if not isinstance(result, Funnel):
+        return None
+    lost, reached = result.lost_at(stage), result.reached(stage)
+    return (result, lost) if len(lost) >= least and len(lost) > share * reached else None
+
+
+def _words(result, stage, lost):
+    return (
+        f"{len(lost)} of the {result.reached(stage)} objects that come as far as {stage!r} are lost there: not so that "
+        f"{STAGES[stage]}."
+    )
+
+
+def _places(lost):
+    return [f"{item.image}, object {item.number} ({item.class_name}): {item.reason}" for item in lost]
+
+
+def _violation(found, stage, **more):
+    result, lost = found
+    return Violation(
+        _words(result, stage, lost),
+        places=_places(lost),
+        details={"lost": len(lost), "reached": result.reached(stage)},
+        **({"where": stage} if "setting" not in more else {}),
+        **more,
+    )
+
+
+@rule(
+    "EXP050",
+    WARNING,
+    needs=EXPERIMENT,
+    why="An object that no anchor overlaps by half is hardly ever proposed.",
+    example="Objects of 10 pixels with anchors from 32 on",
+    fix="Take anchors from `mrcnn_plus.lint.suggest_anchors(config, dataset)`, or enlarge the images.",
+)
+def lost_by_anchors(facts, *, share=0.1, least=2):
+    """More than `share` of the objects, and at least `least`, are overlapped by no anchor."""
+    if found := _loss_at(facts, "anchor", share, least):
+        yield _violation(found, "anchor", setting="RPN_ANCHOR_SCALES", experiment="mrcnn-plus experiment rpn")
+
+
+@rule(
+    "EXP051",
+    WARNING,
+    needs=EXPERIMENT,
+    why="Heads see proposals only.",
+    example="1,000 proposals reach 60% of the objects that anchors reach",
+    fix="Train the RPN longer, with more proposals (POST_NMS_ROIS_INFERENCE) where `rpn` shows that more would do.",
+)
+def lost_by_proposals(facts, *, share=0.1, least=2):
+    """More than `share` of the objects that anchors reach, and at least `least`, are overlapped by no proposal."""
+    if found := _loss_at(facts, "proposal", share, least):
+        causes = ["the RPN is trained too little", "POST_NMS_ROIS_INFERENCE or PRE_NMS_LIMIT is too low"]
+        if facts.config is not None and facts.config.RPN_MIN_SIZE:
+            causes.insert(0, f"RPN_MIN_SIZE = {facts.config.RPN_MIN_SIZE:g} leaves out small proposals")
+        yield _violation(found, "proposal", causes=causes, experiment="mrcnn-plus experiment rpn")
+
+
+@rule(
+    "EXP052",
+    WARNING,
+    needs=EXPERIMENT,
+    why="The object was proposed, and the class head calls it background or another class.",
+    example="12 of 40 proposed spores are taken for background",
+    fix="More training of the heads; CLASS_WEIGHTS or ROI_POSITIVE_WEIGHT where background or a common class wins.",
+)
+def lost_by_class(facts, *, share=0.1, least=2):
+    """More than `share` of the proposed objects, and at least `least`, get another class or background."""
+    if found := _loss_at(facts, "class", share, least):
+        as_background = [item for item in found[1] if "background" in item.reason]
+        most = Counter(item.class_name for item in found[1]).most_common(1)[0]
+        background = "the class head is trained too little, or background dominates its sample (ROI_POSITIVE_WEIGHT)"
+        confusion = "classes look alike, or are labelled inconsistently"
+        mostly_background = len(as_background) * 2 >= len(found[1])
+        yield _violation(
+            found,
+            "class",
+            evidence=[
+                f"taken for background: {len(as_background)}, for another class: {len(found[1]) - len(as_background)}",
+                f"most often lost: {most[0]} ({most[1]})",
+            ],
+            causes=[background, confusion] if mostly_background else [confusion, background],
+        )
+
+
+@rule(
+    "EXP053",
+    WARNING,
+    needs=EXPERIMENT,
+    why="The class is right, but the refined box no longer lies on the object.",
+    example="Boxes are moved away from objects at the border",
+    fix="More training of the box head; BBOX_STD_DEV must be that of the training.",
+)
+def lost_by_box(facts, *, share=0.1, least=2):
+    """More than `share` of the classified objects, and at least `least`, get a box that overlaps them by less than
+    half."""
+    if found := _loss_at(facts, "box", share, least):
+        causes = ["the box head is trained too little", "BBOX_STD_DEV differs from that of the training"]
+        yield _violation(found, "box", causes=causes)
+
+
+@rule(
+    "EXP054",
+    WARNING,
+    needs=EXPERIMENT,
+    why="The network finds these objects and is less sure than DETECTION_MIN_CONFIDENCE asks for.",
+    example="Scores of 0.55 with DETECTION_MIN_CONFIDENCE = 0.9",
+    fix="Lower DETECTION_MIN_CONFIDENCE; training longer makes scores higher.",
+)
+def lost_by_score(facts, *, share=0.1, least=2):
+    """More than `share` of the classified objects, and at least `least`, score below the threshold."""
+    if found := _loss_at(facts, "score", share, least):
+        result, lost = found
+        scores = sorted(item.score for item in lost if item.score is not None)
+        threshold = result.settings["DETECTION_MIN_CONFIDENCE"]
+        # The score above which nine of ten of them lie.
+        better = max(0.05, int(scores[len(scores) // 10] * 20) / 20) if scores else None
+        change = {"DETECTION_MIN_CONFIDENCE": better} if better is not None and better < threshold else {}
+        yield _violation(
+            found,
+            "score",
+            setting="DETECTION_MIN_CONFIDENCE",
+            evidence=[f"their scores: {scores[0]:.2f} to {scores[-1]:.2f}, half of them above {_middle(scores):.2f}"],
+            fix=f"DETECTION_MIN_CONFIDENCE = {better} would keep nine of ten of them." if change else None,
+            changes=change,
+        )
+
+
+def _middle(values):
+    return values[len(values) // 2]
+
+
+@rule(
+    "EXP055",
+    WARNING,
+    needs=EXPERIMENT,
+    why="Of boxes of one class that overlap by more than DETECTION_NMS_THRESHOLD only the best stays, also where there "
+    "are two objects.",
+    example="Cells that overlap by 0.4 with DETECTION_NMS_THRESHOLD = 0.3",
+    fix="Raise DETECTION_NMS_THRESHOLD to 0.5 where objects of a class overlap.",
+)
+def lost_by_suppression(facts, *, share=0.1, least=2):
+    """More than `share` of the objects above the threshold, and at least `least`, are suppressed by a neighbour."""
+    if found := _loss_at(facts, "nms", share, least):
+        yield _violation(found, "nms", setting="DETECTION_NMS_THRESHOLD")
+
+
+@rule(
+    "EXP056",
+    WARNING,
+    needs=EXPERIMENT,
+    why="Only the best DETECTION_MAX_INSTANCES of an image are reported.",
+    example="160 cells in an image with DETECTION_MAX_INSTANCES = 100",
+    fix="Raise DETECTION_MAX_INSTANCES above the number of objects in an image.",
+)
+def lost_by_limit(facts, *, share=0.0, least=1):
+    """Objects, more than `share` of those left and at least `least`, fall under the limit of instances."""
+    if found := _loss_at(facts, "limit", share, least):
+        yield _violation(found, "limit", setting="DETECTION_MAX_INSTANCES")
+
+
+@rule(
+    "EXP057",
+    WARNING,
+    needs=EXPERIMENT,
+    why="The box is right and the mask is not.",
+    example="Boxes found with IoU 0.8, masks with 0.3",
+    fix="Raise mrcnn_mask_loss in LOSS_WEIGHTS, train longer; check masks with `mrcnn-plus preview`.",
+)
+def lost_by_mask(facts, *, share=0.1, least=2):
+    """More than `share` of the objects found by box, and at least `least`, have a mask that overlaps by less than
+    half."""
+    if found := _loss_at(facts, "mask", share, least):
+        causes = ["the mask head is trained too little", "masks of the ground truth lie elsewhere than their objects"]
+        yield _violation(found, "mask", causes=causes, experiment="mrcnn-plus experiment overfit")

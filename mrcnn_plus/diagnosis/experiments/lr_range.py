@@ -1,0 +1,181 @@
+"""`lr-range`: the learning rate raised step by step; where the loss falls fastest, and where it breaks out.
+
+After L. Smith, "Cyclical learning rates for training neural networks" (arXiv 1506.01186, section 3.3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mrcnn_plus.diagnosis.experiments.outcome import Result
+from mrcnn_plus.lint.findings import ERROR, INFO, WARNING, plain
+from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
+
+_MEMORY = 0.9  # of the moving average
+DIVERGED = 2.0  # times the lowest loss
+
+
+@dataclass(frozen=True)
+class LearningRateRange(Result):
+    """rates: of each step, rising. losses: total of each step, without the L2 term; the sweep ends where it breaks out.
+
+    used: the rates that the program trains with. layers: what trained. optimizer: its name.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    used: tuple[float, ...]
+    layers: tuple[str, ...]
+    optimizer: str
+    images_per_step: int
+
+    name = "lr-range"
+    title = "the loss while the learning rate rises"
+
+    @property
+    def smoothed(self) -> list[float]:
+        """The losses as a moving average, free of the bias of its beginning."""
+        average, values = 0.0, []
+        for step, loss in enumerate(self.losses, 1):
+            average = _MEMORY * average + (1 - _MEMORY) * loss
+            values.append(average / (1 - _MEMORY**step))
+        return values
+
+    @property
+    def lowest(self) -> int:
+        """The step at which the smoothed loss is lowest."""
+        values = self.smoothed
+        finite = [step for step, value in enumerate(values) if math.isfinite(value)]
+        return min(finite, key=values.__getitem__) if finite else 0
+
+    @property
+    def diverges_at(self) -> float | None:
+        """The rate at which the loss has doubled from its lowest, or is not finite; None within this range."""
+        values = self.smoothed
+        limit = DIVERGED * values[self.lowest]
+        for step in range(self.lowest, len(values)):
+            if not math.isfinite(self.losses[step]) or values[step] > limit:
+                return self.rates[step]
+        return None
+
+    @property
+    def fall(self) -> float:
+        """Lowest smoothed loss over that of the beginning."""
+        values = self.smoothed
+        start = values[min(len(values) - 1, max(4, len(values) // 10))]
+        return values[self.lowest] / start if start > 0 else 1.0
+
+    @property
+    def suggestion(self) -> float | None:
+        """A third of the rate with the lowest loss, at most a tenth of that where it breaks out, to one digit; None
+        where no rate makes the loss fall."""
+        if self.fall > 0.95:
+            return None
+        rate = self.rates[self.lowest] / 3
+        if self.diverges_at is not None:
+            rate = min(rate, self.diverges_at / 10)
+        return one_digit(rate)
+
+    @property
+    def summary(self) -> str:
+        if self.suggestion is None:
+            return f"No rate from {self.rates[0]:.0e} to {self.rates[-1]:.0e} makes the loss fall in so few steps."
+        limit = f", it breaks out at {self.diverges_at:.2g}" if self.diverges_at is not None else ""
+        used = f"; the program uses {', '.join(f'{rate:g}' for rate in self.used)}" if self.used else ""
+        return (
+            f"A learning rate around {self.suggestion:g} suits {self.optimizer} with {self.images_per_step} images per "
+            f"step: the loss is lowest at {self.rates[self.lowest]:.2g}{limit}{used}."
+        )
+
+    def tables(self):
+        rows = [["learning rate", "loss", "smoothed"]]
+        smoothed, last = self.smoothed, len(self.rates) - 1
+        shown = sorted({round(last * part / 12) for part in range(13)} | {self.lowest})
+        for step in shown:
+            mark = "  lowest" if step == self.lowest else ""
+            rows.append([f"{self.rates[step]:.2e}", f"{self.losses[step]:.4g}", f"{smoothed[step]:.4g}{mark}"])
+        return [(f"{len(self.rates)} steps with {self.optimizer}", rows)]
+
+    def to_dict(self):
+        more = {"smoothed": self.smoothed, "suggestion": self.suggestion, "diverges_at": self.diverges_at}
+        return {**super().to_dict(), **plain(more)}
+
+
+def one_digit(value: float) -> float:
+    """Rounded down to one digit: 0.0029 -> 0.002."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return float(f"{math.floor(value / power + 1e-9) * power:.0e}")
+
+
+@rule(
+    "EXP060",
+    WARNING,
+    needs=EXPERIMENT,
+    why="Near the rate at which the loss breaks out training is unstable; above it everything learnt is lost.",
+    example="The loss breaks out at 0.02, and the program trains with 0.01",
+    fix="Take the suggested rate; WARMUP_STEPS and clipping bear a little more.",
+)
+def rate_too_high(facts, *, margin=3.0):
+    """The program trains with a rate above a `margin`-th of the one at which the loss breaks out; an error above it."""
+    result = facts.experiment
+    if not isinstance(result, LearningRateRange) or result.diverges_at is None:
+        return
+    for rate in result.used:
+        if rate > result.diverges_at / margin:
+            yield Violation(
+                f"The program trains with {rate:g}; with {result.optimizer} the loss breaks out at "
+                f"{result.diverges_at:.2g}.",
+                setting="LEARNING_RATE",
+                value=rate,
+                severity=ERROR if rate >= result.diverges_at else None,
+                changes={"LEARNING_RATE": result.suggestion} if result.suggestion else {},
+            )
+
+
+@rule(
+    "EXP061",
+    INFO,
+    needs=EXPERIMENT,
+    why="A rate far below the best one takes many times the epochs, and looks as if training were stuck.",
+    example="The loss falls fastest at 0.001, and the program trains with 0.00001",
+    fix="Raise the rate to the suggested one, except to fine-tune weights that are good already.",
+)
+def rate_too_low(facts, *, factor=20.0):
+    """The highest rate that the program trains with is more than `factor` times below the suggested one."""
+    result = facts.experiment
+    if not isinstance(result, LearningRateRange) or result.suggestion is None or not result.used:
+        return
+    if max(result.used) < result.suggestion / factor:
+        yield Violation(
+            f"The program trains with {max(result.used):g} at most; around {result.suggestion:g} the loss falls much "
+            "faster.",
+            setting="LEARNING_RATE",
+            value=max(result.used),
+            changes={"LEARNING_RATE": result.suggestion},
+        )
+
+
+@rule(
+    "EXP062",
+    WARNING,
+    needs=EXPERIMENT,
+    why="If the loss falls at no rate, the rate is not what keeps training from working.",
+    example="All heads frozen: the loss is the same at 1e-6 and 1",
+    fix="Look for the cause with `mrcnn-plus experiment overfit`.",
+)
+def no_rate_helps(facts):
+    """At no rate the loss falls by 5% or more."""
+    result = facts.experiment
+    if isinstance(result, LearningRateRange) and result.suggestion is None:
+        yield Violation(
+            f"The loss falls at no rate from {result.rates[0]:.0e} to {result.rates[-1]:.0e}: it is "
+            f"{result.smoothed[0]:.3g} at the beginning and {result.smoothed[result.lowest]:.3g} at best.",
+            where="learning rate",
+            causes=[
+                "the weights are trained to the end already",
+                "what trains cannot help: heads frozen, backbone random",
+                "too few steps, or batches that differ too much (--steps)",
+            ],
+            experiment="mrcnn-plus experiment overfit",
+        )

@@ -1,0 +1,289 @@
+"""Annotations that do not say what the images show, as far as training can tell: off their objects, missing, blurred by
+the augmentation; images in another range of values than the network expects."""
+
+import math
+
+import numpy as np
+
+from mrcnn_plus.diagnosis import reading, signs
+from mrcnn_plus.diagnosis.trends import finite, stays_below
+from mrcnn_plus.lint.findings import ERROR, WARNING
+from mrcnn_plus.lint.registry import HISTORY, Violation, rule
+
+_OVERFIT = "mrcnn-plus experiment overfit program.py"
+_FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
+_WHERE = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_mask_loss")
+
+
+@rule(
+    "RUN040",
+    ERROR,
+    needs=HISTORY,
+    why="A network with weights that move, anchors that fit and images in range learns at least where objects are. "
+    "If it "
+    "does not, what it is told does not follow from the images.",
+    example="after 240 steps: RPN 0.02, boxes 0.03, masks 0.04 learnt, and the weights have moved by 60% of their size",
+    fix="Look at images with their masks as they enter the network: `mrcnn-plus preview program.py`.",
+)
+def annotations_off_their_objects(facts, *, least_distance=0.1):
+    """Neither where objects are nor their outlines are learnt, though weights move and anchors fit.
+
+    least_distance: by how much the weights must have moved in all, as a share of their size.
+    """
+    history = facts.history
+    if not reading.can_judge_learning(history) or not reading.has_skills(history):
+        return
+    low = [name for name in _WHERE if stays_below(reading.stage_values(history, reading.SKILLS[name]), _LIMITS[name])]
+    if len(low) < 2 or "mrcnn_mask_loss" not in low or not _must_learn(history, least_distance):
+        return
+    mirrored = _learns_better_on_validation(history)
+    yield Violation(
+        "masks and boxes do not lie on the objects: "
+        f"{', '.join(reading.WORDS[name] for name in low)} cannot be learnt from the images, and nothing else "
+        "keeps the "
+        "network from it.",
+        where="annotations",
+        value={name: reading.skill(history, name) for name in low},
+        evidence=[
+            reading.skills_text(history),
+            *reading.courses(history, "mask_iou", "box_iou", "anchor_iou", "anchor_recall", "loss"),
+            f"the weights have moved by {reading.distance_moved(history):.0%} of their size, positive anchors overlap "
+            f"their object by {reading.recent(history, 'anchor_iou'):.2f}",
+            *mirrored,
+        ],
+        causes=_why_off(history, mirrored),
+        experiment=_OVERFIT,
+        epoch=history.epochs[-1],
+    )
+
+
+#: Skills of places and outlines that can be had by learning the mean shape and size, and some by heart.
+_LIMITS = {"rpn_class_loss": 0.2, "rpn_bbox_loss": 0.2, "mrcnn_mask_loss": 0.15}
+
+
+def _must_learn(history, least_distance):
+    """Nothing that the run shows keeps the network from learning."""
+    moved = reading.distance_moved(history)
+    return (
+        (math.isnan(moved) or moved >= least_distance)
+        and not signs.rate_too_high(history)
+        and not signs.anchors_misfit(history)
+        and not signs.few_positives(history)
+        and not signs.pixels_out_of_scale(history)
+        and not signs.stored_statistics_on_random_weights(history)
+        and not {"rpn", "mask_head"} & set(reading.frozen_parts(history))
+        and not set(reading.never_trained_parts(history)) & set(reading.random_parts(history))
+    )
+
+
+def _why_off(history, mirrored):
+    found = [
+        f"the linter said so before training, {entry['code']}: {entry['message'].rstrip('.')}"
+        for entry in reading.annotation_findings(history)
+    ]
+    augmentation = "the augmentation moves images and not their masks"
+    shifted = "images and annotations are of other sizes, shifted, turned (EXIF), mirrored, or x and y are swapped"
+    exchanged = "masks belong to other images: lists of files in another order"
+    rest = [augmentation, shifted, exchanged] if mirrored else [shifted, exchanged, augmentation]
+    return [*found, *rest, "objects too small for the size at which images enter (IMAGE_MAX_DIM)"]
+
+
+def _learns_better_on_validation(history):
+    """Validation, which is not augmented, does clearly better: the training targets are what is wrong."""
+    better = []
+    for name in _WHERE:
+        known, on_new = reading.skill(history, name), reading.skill(history, name, val=True)
+        if on_new - known > 0.15 and on_new > 0.15:
+            better.append(f"{reading.WORDS[name]} {on_new:.2f} in validation, {known:.2f} in training")
+    return [f"better in validation, which is not augmented: {'; '.join(better)}"] if better else []
+
+
+@rule(
+    "RUN041",
+    WARNING,
+    needs=HISTORY,
+    why="An object without annotation counts as background: what the network learns from one object it is punished "
+    "for at "
+    "the next. It ends unsure of all of them, and finds few.",
+    example="of the ROIs called objects 38% overlap no annotated object at all, and it does not get better",
+    fix="Annotate all objects of an image; mark regions of many as crowd (iscrowd=1), which is left out of training.",
+)
+def objects_without_annotation(facts, *, most_false=0.2, most_found=0.8):
+    """The network insists on objects where no annotation is near.
+
+    They are over `most_false` of what it calls an object, while of those that are annotated it finds less than
+    `most_found`.
+    """
+    history = facts.history
+    false = reading.stage_values(history, "false_alarms")
+    if not reading.can_judge_learning(history) or len(finite(false)) < 3 or reading.steps_of(history, stage=True) < 150:
+        return
+    share, found = reading.recent(history, "false_alarms", 3), reading.recent(history, "roi_recall", 3)
+    masks, labels = reading.skill(history, "mrcnn_mask_loss"), reading.skill(history, "rpn_bbox_loss")
+    if share < most_false or found > most_found or not (masks > 0.2 or labels > 0.25):
+        return  # what is called an object has to be one: outlines are learnt
+    if finite(false)[-3:].min() < most_false / 2 or signs.rate_too_high(history):
+        return
+    yield Violation(
+        f"the network sees objects where none is annotated: {share:.0%} of the ROIs that it calls an object overlap no "
+        f"annotated one, and of the annotated ones it finds {found:.0%}, while outlines are learnt well.",
+        where="annotations",
+        value=float(share),
+        evidence=reading.courses(
+            history,
+            "false_alarms",
+            "roi_recall",
+            "anchor_recall",
+            "false_anchors",
+            "mask_iou",
+            "skill_mrcnn_class_loss",
+        ),
+        causes=[
+            *reading.lint_causes(history, "DAT037", "DAT024", "DAT025", "DAT019"),
+            "not all objects are annotated, or only some of the images' regions",
+            "annotations are lost on the way: MAX_GT_INSTANCES, a class or shape that the loader skips",
+            "things that look like the objects are not meant to be found: annotate more images that show them",
+        ],
+        experiment="mrcnn-plus experiment funnel program.py",
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN042",
+    WARNING,
+    needs=HISTORY,
+    why="Validation images are not augmented. If they are clearly easier than the images of training, the augmentation "
+    "makes training images that do not fit their masks, or hardly resemble real ones.",
+    example="masks: 0.15 learnt in training, 0.52 in validation",
+    fix="`mrcnn-plus preview program.py` shows images as they are trained on; train some epochs with "
+    "augmentation=None.",
+)
+def training_harder_than_validation(facts, *, least_gap=0.15):
+    """Places and outlines are known better in validation than in training, by `least_gap` or more."""
+    history = facts.history
+    better = []
+    for name in _WHERE:
+        known = finite(reading.stage_values(history, reading.SKILLS[name]))[-3:]
+        on_new = finite(reading.stage_values(history, f"val_{reading.SKILLS[name]}"))[-3:]
+        if len(known) == 3 and len(on_new) == 3 and np.min(on_new - known) > least_gap and on_new.mean() > 0.15:
+            better.append(name)
+    if len(better) < 2 or not reading.can_judge_learning(history):
+        return
+    told = ", ".join(
+        f"{reading.WORDS[name]} {reading.skill(history, name):.2f} and {reading.skill(history, name, val=True):.2f}"
+        for name in better
+    )
+    yield Violation(
+        f"training images are harder than validation images: learnt in training and in validation: {told}.",
+        where="augmentation",
+        value=float(reading.skill(history, better[0])),
+        evidence=[
+            text
+            for name in better
+            for text in reading.courses(history, reading.SKILLS[name], f"val_{reading.SKILLS[name]}")
+        ],
+        causes=[
+            *reading.lint_causes(history, "TRN004", "TRN012", "TRN013", "TRN014", "TRN017"),
+            "the augmentation moves images and not their masks",
+            "the augmentation is stronger than anything in real images",
+            "training annotations are worse than those of validation",
+        ],
+        experiment=_OVERFIT,
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN044",
+    ERROR,
+    needs=HISTORY,
+    why="Weights and learning rates are made for pixels from 0 to 255 less their mean. In another range an image "
+    "is one "
+    "colour for the network, or drowns everything.",
+    example="the values of the images have a standard deviation of 0.25 around -115",
+    fix="`load_image` has to return uint8 from 0 to 255; MEAN_PIXEL is then the mean color of the images.",
+)
+def pixels_out_of_range(facts):
+    """The values of the images, MEAN_PIXEL subtracted, hardly vary, or vary far too much."""
+    history = facts.history
+    seen = signs.pixels_out_of_scale(history)
+    if seen:
+        yield Violation(
+            f"the images are in another range of values than 0 to 255: {seen[0]}.",
+            where="MEAN_PIXEL",
+            value=history.settings.get("MEAN_PIXEL"),
+            evidence=[*reading.courses(history, "input_mean", "input_std"), reading.skills_text(history)],
+            causes=[
+                *reading.lint_causes(history, "DAT030", "DAT050", "CFG073", "CFG070"),
+                "`load_image` returns values from 0 to 1, or 16-bit ones",
+                "the images are nearly black",
+            ],
+            experiment=_FIRST_BATCH,
+            epoch=history.epochs[-1],
+        )
+
+
+@rule(
+    "RUN045",
+    WARNING,
+    needs=HISTORY,
+    why="First layers that were trained on images around 0 answer to brightness instead of structure.",
+    example="after subtraction of MEAN_PIXEL the mean value of the images is 118, with a spread of 45; masks 0.03 "
+    "learnt",
+    fix="MEAN_PIXEL = the mean color of the training images, in the order of the channels.",
+)
+def mean_not_subtracted(facts):
+    """The images lie far from 0 after subtraction of MEAN_PIXEL, and the network learns little."""
+    history = facts.history
+    seen = signs.far_from_zero(history)
+    if not seen or not reading.can_judge_learning(history) or len(signs.low_skills(history)) < 2:
+        return
+    yield Violation(
+        f"the images are not centred: {seen[0]}; and little is learnt.",
+        where="MEAN_PIXEL",
+        value=history.settings.get("MEAN_PIXEL"),
+        evidence=[*reading.courses(history, "input_mean", "input_std", "loss"), reading.skills_text(history)],
+        causes=[
+            "MEAN_PIXEL is not that of these images (microscopy, infrared, X-ray), or 0",
+            *reading.lint_causes(history, "CFG073", "CFG070", "DAT050"),
+            "a preprocessing of the program subtracts the mean a second time",
+        ],
+        experiment=_FIRST_BATCH,
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN046",
+    WARNING,
+    needs=HISTORY,
+    why="Boxes that are right show that objects are seen. Outlines that cannot be learnt then are no outlines.",
+    example="boxes 0.55 learnt, IoU 0.84; masks 0.01, IoU 0.49",
+    fix="Look at single masks enlarged; `mrcnn-plus lint --depth pixels` looks for crumbs (DAT053) and filled boxes.",
+)
+def masks_show_no_shape(facts, *, most_learnt=0.06, least_boxes=0.25):
+    """Boxes are learnt, and masks not more than their mean, by a mask head that trains."""
+    history = facts.history
+    if not reading.can_judge_learning(history) or "mask_head" in reading.frozen_parts(history):
+        return
+    if not stays_below(reading.stage_values(history, "skill_mrcnn_mask_loss"), most_learnt, epochs=3):
+        return
+    boxes = reading.skill(history, "rpn_bbox_loss")
+    if boxes < least_boxes or not reading.loss_weight(history, "mrcnn_mask_loss") or math.isnan(boxes):
+        return
+    yield Violation(
+        f"the masks show no shape that can be learnt: boxes {boxes:.2f} learnt, masks "
+        f"{reading.skill(history, 'mrcnn_mask_loss'):.2f} (IoU {reading.recent(history, 'mask_iou'):.2f}).",
+        where="mrcnn_mask_loss",
+        value=reading.skill(history, "mrcnn_mask_loss"),
+        evidence=reading.courses(history, "mrcnn_mask_loss", "skill_mrcnn_mask_loss", "mask_iou", "box_iou"),
+        causes=[
+            *reading.lint_causes(history, "DAT053", "DAT012", "DAT035", "DAT049"),
+            "the pixels of the masks are broken: noise, another data type, crumbs of a lossy file",
+            "masks are shifted or exchanged within their boxes",
+            "the learning rate of the mask head is too low (LR_MULTIPLIERS)",
+        ],
+        experiment=_OVERFIT,
+        epoch=history.epochs[-1],
+    )

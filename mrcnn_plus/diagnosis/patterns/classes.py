@@ -1,0 +1,196 @@
+"""The class head: everything background, only the most frequent class, classes that cannot be told apart."""
+
+import math
+
+from mrcnn_plus.diagnosis import reading
+from mrcnn_plus.diagnosis.trends import finite, stays_below
+from mrcnn_plus.lint.findings import ERROR, WARNING
+from mrcnn_plus.lint.registry import HISTORY, Violation, rule
+
+_FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
+
+
+@rule(
+    "RUN020",
+    ERROR,
+    needs=HISTORY,
+    why="A head that calls every ROI background has a low loss where most ROIs are background, and finds nothing.",
+    example="of the positive ROIs 0.4% are taken for an object",
+    fix="More positive ROIs (ROI_POSITIVE_RATIO = 0.5, more proposals), ROI_POSITIVE_WEIGHT = 3.0, "
+    "LOSS_NORMALIZATION = "
+    "{'mrcnn_class_loss': 'sampled'}.",
+)
+def all_background(facts, *, most_found=0.05):
+    """Under `most_found` of the positive ROIs are taken for an object of any class, and it does not get better."""
+    history = facts.history
+    values = reading.stage_values(history, "roi_recall")
+    if not reading.can_judge_learning(history) or reading.steps_of(history, stage=True) < 150:
+        return
+    if not stays_below(values, most_found, epochs=3, improving=0.02):
+        return
+    if "class_head" in reading.frozen_parts(history):
+        return
+    positive = reading.recent(history, "positive_rois")
+    sampled = reading.recent(history, "sampled_rois")
+    yield Violation(
+        f"the class head takes everything for background: {finite(values)[-1]:.1%} of the positive ROIs are called an "
+        "object.",
+        where="mrcnn_class_loss",
+        value=float(finite(values)[-1]),
+        evidence=[
+            *reading.courses(history, "roi_recall", "mrcnn_class_loss", "skill_mrcnn_class_loss", "anchor_recall"),
+            f"{reading.number(positive)} of {reading.number(sampled)} ROIs in an image are positive",
+        ],
+        causes=[
+            "few ROIs are positive, so that background is nearly always right"
+            + (f" ({positive / sampled:.0%} of them)" if sampled > 0 else ""),
+            "padding rows count as background: LOSS_NORMALIZATION = {'mrcnn_class_loss': 'sampled'}",
+            "the RPN does not find the objects yet",
+            "the learning rate was too high and the head answers the same for every ROI",
+        ],
+        experiment="mrcnn-plus experiment funnel program.py",
+        changes={"ROI_POSITIVE_WEIGHT": 3.0},
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN021",
+    WARNING,
+    needs=HISTORY,
+    why="With one class far more frequent than the others, calling everything by its name has a low loss, and the "
+    "curve "
+    "flattens there.",
+    example="97% of the objects are squares, 100% are called squares, of the discs 0% are right",
+    fix="CLASS_WEIGHTS = 'balanced', or SAMPLER = 'class_balanced', which shows images with rare classes more often.",
+)
+def majority_class_only(facts, *, least_share=0.7, most_beyond=0.04):
+    """Nearly all objects are called by the name of the most frequent class, and others are right hardly ever.
+
+    That class is `least_share` of the positive ROIs or more; all but `most_beyond` of them are called by its name.
+    """
+    history = facts.history
+    majority, predicted = reading.recent(history, "majority_share"), reading.recent(history, "majority_predicted")
+    classes, recall = reading.recent(history, "classes_seen"), reading.recent(history, "label_recall", 3)
+    if not reading.can_judge_learning(history) or not majority >= least_share or classes < 2 or math.isnan(recall):
+        return
+    chance = 1.0 / classes
+    beyond = (recall - chance) / (1.0 - chance)
+    latest = finite(reading.stage_values(history, "label_recall"))
+    if predicted < majority or not stays_below(latest, chance + 0.25 * (1 - chance), improving=0.15):
+        return
+    if beyond > 0.15 and predicted < 1.0 - most_beyond:
+        return
+    by_class = [
+        f"{name}: {row['right']} of {row['rois']} positive ROIs right, {row['taken_for']} taken for it"
+        for name, row in (history.run.get("classes") or {}).items()
+    ]
+    yield Violation(
+        f"the network knows the most frequent class alone: {majority:.0%} of the objects are of it, "
+        f"{predicted:.0%} are "
+        f"taken for it, and a class is right in {recall:.0%} of its cases on average ({chance:.0%} is chance).",
+        where="mrcnn_class_loss",
+        value=float(recall),
+        evidence=[
+            *reading.courses(history, "label_recall", "majority_predicted", "majority_share", "label_accuracy"),
+            *by_class[:10],
+        ],
+        causes=[
+            *reading.lint_causes(history, "DAT022", "DAT058"),
+            "the classes are unbalanced: rare ones hardly count in the loss",
+            "the rare classes look like the frequent one, or carry its label by mistake",
+        ],
+        experiment=_FIRST_BATCH,
+        changes={"CLASS_WEIGHTS": "balanced"},
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN022",
+    ERROR,
+    needs=HISTORY,
+    why="Objects are found and outlined, so the network sees them well; if their kinds cannot be told apart at "
+    "all, the "
+    "labels do not follow from what is in the image.",
+    example="masks 0.62 learnt, classes of the objects 0.01; accuracy 51%, the frequent class is 50%",
+    fix="Look at crops sorted by class (`mrcnn-plus preview`), and at the way from the annotation file to class ids.",
+)
+def labels_at_chance(facts, *, most_learnt=0.06, least_elsewhere=0.2):
+    """The kinds of objects are told apart no better than by chance, while where and how large they are is learnt."""
+    history = facts.history
+    if not reading.can_judge_learning(history) or reading.recent(history, "classes_seen") < 2:
+        return
+    values = reading.stage_values(history, "skill_labels")
+    on_new = reading.recent(history, "val_skill_labels", 3)
+    by_heart = on_new < -0.1 and finite(values)[-1:].max(initial=-1.0) < 0.5  # learnt by heart, image by image
+    if not (stays_below(values, most_learnt, epochs=3) or (by_heart and len(finite(values)) >= 4)):
+        return
+    elsewhere = {name: reading.skill(history, name) for name in ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_mask_loss")}
+    good = {name: value for name, value in elsewhere.items() if value > least_elsewhere}
+    if len(good) < 2 or "class_head" in reading.frozen_parts(history):
+        return
+    majority = reading.recent(history, "majority_share")
+    accuracy = reading.recent(history, "label_accuracy")
+    if majority > 0.85:
+        return  # too few of the others to say anything
+    told = ", ".join(f"{reading.WORDS[name]} {value:.2f}" for name, value in good.items())
+    yield Violation(
+        "the classes of the objects cannot be told apart: the network calls "
+        f"{accuracy:.0%} of them right, {majority:.0%} are of the most frequent class, while objects are found and "
+        f"outlined (learnt: {told}).",
+        where="mrcnn_class_loss",
+        value=float(accuracy),
+        evidence=reading.courses(
+            history, "skill_labels", "label_accuracy", "val_skill_labels", "val_label_accuracy", "majority_share"
+        ),
+        causes=[
+            *reading.lint_causes(history, "DAT020", "DAT011", "DAT036", "DAT004"),
+            "the labels are wrong: mixed up by order, by an index that starts at 1, or between images",
+            "the classes look the same at this size (IMAGE_MAX_DIM), or differ by something the crop does not show",
+            "the learning rate of the class head is too low (LR_MULTIPLIERS)",
+        ],
+        experiment="mrcnn-plus experiment overfit program.py",
+        epoch=history.epochs[-1],
+    )
+
+
+@rule(
+    "RUN023",
+    WARNING,
+    needs=HISTORY,
+    why="Classes that are right in training and wrong in validation, while boxes and masks are as good there, point to "
+    "labels that mean something else in the validation data.",
+    example="classes: 96% right in training, 49% in validation; masks as good in both",
+    fix="Compare the class ids and the order of classes of both data sets (DAT020), and look at both by `preview`.",
+)
+def validation_labels_differ(facts, *, least_gap=0.35):
+    """Classes are told apart in training and not in validation, where boxes and masks are as good as in training."""
+    history = facts.history
+    if not reading.can_judge_learning(history) or reading.recent(history, "classes_seen") < 2:
+        return
+    known, on_new = reading.recent(history, "skill_labels"), reading.recent(history, "val_skill_labels")
+    accuracy, val_accuracy = (reading.recent(history, f"{split}label_accuracy") for split in ("", "val_"))
+    masks, val_masks = (reading.recent(history, f"{split}mask_iou") for split in ("", "val_"))
+    seen = reading.recent(history, "val_positive_rois")
+    if any(math.isnan(value) for value in (known, on_new, accuracy, val_accuracy, masks, val_masks)):
+        return
+    if known < 0.3 or on_new > 0.05 or accuracy - val_accuracy < least_gap or val_masks < masks - 0.1 or seen < 0.3:
+        return
+    yield Violation(
+        f"classes are right in {accuracy:.0%} of the cases in training and in {val_accuracy:.0%} in validation, while "
+        f"masks are as good there (IoU {masks:.2f} and {val_masks:.2f}).",
+        where="val_mrcnn_class_loss",
+        value=float(val_accuracy),
+        evidence=reading.courses(
+            history, "skill_labels", "val_skill_labels", "val_label_accuracy", "mask_iou", "val_mask_iou"
+        ),
+        causes=[
+            *reading.lint_causes(history, "DAT020", "DAT022"),
+            "the class ids mean something else in the validation data, or its labels are wrong",
+            "the training labels were learnt by heart: they are wrong, and there are few images",
+            "the objects of the validation data look different",
+        ],
+        experiment=_FIRST_BATCH,
+        epoch=history.epochs[-1],
+    )

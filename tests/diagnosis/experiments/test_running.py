@@ -1,0 +1,199 @@
+"""Experiments run on small networks: what they measure, and that they leave everything as it was."""
+
+import keras
+import numpy as np
+import pytest
+
+from mrcnn_plus import diagnosis
+from mrcnn_plus.diagnosis.experiments.measuring import subject
+from mrcnn_plus.diagnosis.experiments.measuring.self_consistency import own_ground_truth
+from mrcnn_plus.diagnosis.experiments.weights import AS_MADE, OTHER
+from mrcnn_plus.errors import ConfigError, DatasetError
+from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.training.stages import weighted_layers
+
+from ...support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network of random weights, of the quickest backbone."""
+    return MaskRCNN("training", FiveConvolutions(), str(tmp_path_factory.mktemp("logs")))
+
+
+@pytest.fixture
+def unchanged(model):
+    """Fails if weights, random numbers, what trains, or the compiled state are other than before the test."""
+
+    def state():
+        keras_model = model.keras_model
+        values = [keras.ops.convert_to_numpy(variable).copy() for variable in keras_model.variables]
+        return values, [layer.trainable for layer in weighted_layers(keras_model)], keras_model.optimizer
+
+    before, trains, optimizer = state()
+    yield
+    after, trains_after, optimizer_after = state()
+    assert all(np.array_equal(first, second) for first, second in zip(before, after, strict=True))
+    assert trains == trains_after
+    assert optimizer is optimizer_after
+
+
+FIGURES = Figures([2, 1, 3])
+
+
+def test_random_layers_are_told_from_others_and_nothing_moves(model, unchanged):
+    result = diagnosis.weights(model, layers="heads").result
+    assert {state.state for state in result.layers} == {AS_MADE}
+    frozen = {state.part for state in result.layers if not state.trains}
+    assert frozen == {"backbone"}
+    codes = [finding.code for finding in diagnosis.weights(model, layers="heads").report]
+    assert codes == ["EXP030"]
+
+
+def test_a_layer_that_was_moved_and_moved_back_shows_against_a_file(model, tmp_path):
+    start = tmp_path / "start.h5"
+    model.keras_model.save_weights(str(start))
+    layer = next(layer for layer in weighted_layers(model.keras_model) if layer.name == "fpn_p2")
+    kernel = np.array(keras.ops.convert_to_numpy(layer.kernel))
+    layer.kernel.assign(1.5 * kernel)
+    try:
+        states = {state.name: state for state in diagnosis.weights(model, against=str(start)).result.layers}
+    finally:
+        layer.kernel.assign(kernel)
+    assert states["fpn_p2"].state == OTHER
+    assert states["fpn_p2"].moved == pytest.approx(0.5, abs=0.01)
+    assert {state.moved for name, state in states.items() if name != "fpn_p2"} == {0.0}
+
+
+@pytest.mark.backend
+def test_the_first_batch_of_random_heads_is_at_the_level_of_knowing_nothing(model, unchanged):
+    with step_by_step():
+        outcome = diagnosis.first_batch(model, FIGURES, images=2)
+    result = outcome.result
+    blind = {level.name: level.blind for level in result.losses}
+    assert blind["rpn_class_loss"] == pytest.approx(np.log(2), abs=1e-5)
+    assert blind["mrcnn_mask_loss"] in (0.0, pytest.approx(np.log(2), abs=1e-5))  # 0 without a positive ROI
+    assert blind["mrcnn_class_loss"] == pytest.approx(np.log(3), abs=1e-5)
+    assert not any(level.is_trained for level in result.losses)
+    assert all(count >= 1 for count in result.positive_anchors)
+    assert result.gradient_norms["rpn"] > 0
+    assert sum(objects for objects, _ in result.labels.values()) == sum(result.objects)
+    assert outcome.report.ok
+
+
+def test_images_divided_by_255_are_named_in_the_first_batch(model):
+    class Divided(Figures):
+        def load_image(self, image_id):
+            return super().load_image(image_id) / 255
+
+    with step_by_step():
+        outcome = diagnosis.first_batch(model, Divided([2, 1]), images=2)
+    assert "EXP007" in [finding.code for finding in outcome.report.errors]
+
+
+def test_anchors_that_are_far_too_large_are_named_by_rpn_and_funnel(tmp_path):
+    class HugeAnchors(FiveConvolutions):
+        RPN_ANCHOR_SCALES = (128, 192, 256, 384, 512)
+
+    model = MaskRCNN("training", HugeAnchors(), str(tmp_path))
+    with step_by_step():
+        rpn = diagnosis.rpn(model, FIGURES)
+        funnel = diagnosis.funnel(model, FIGURES)
+    assert "EXP040" in [finding.code for finding in rpn.report.errors]
+    assert [item.lost_at for item in funnel.result.objects] == ["anchor"] * 6
+    assert [finding.code for finding in funnel.report] == ["EXP050"]
+    assert rpn.figures["rpn_anchors.png"].ndim == 3
+
+
+def test_anchors_that_fit_are_not_named(model, unchanged):
+    with step_by_step():
+        outcome = diagnosis.rpn(model, FIGURES)
+    assert outcome.result.anchor_recall(0.5) == 1.0
+    assert outcome.result.is_untrained
+    assert not outcome.report.at_least("warning")
+
+
+def test_overfitting_frozen_heads_names_them_and_leaves_the_weights(model, unchanged):
+    with step_by_step():
+        outcome = diagnosis.overfit(model, FIGURES, images=2, layers="rpn_.*", steps=4, check_every=2)
+    result = outcome.result
+    assert result.steps == 4
+    assert [check.step for check in result.checks] == [0, 2, 4]
+    assert result.trained["class_head"][0] == result.trained["mask_head"][0] == 0 < result.trained["rpn"][0]
+    assert [finding.code for finding in outcome.report.errors] == ["EXP020"]
+    assert len(outcome.figures["overfit_losses.csv"].splitlines()) == 5
+
+
+def test_a_sweep_of_rates_stops_where_the_loss_breaks_out_and_puts_the_weights_back(model, unchanged):
+    with step_by_step():
+        outcome = diagnosis.lr_range(model, FIGURES, steps=20, least=1e-4, most=1e-3)
+    assert outcome.result.rates[0] == pytest.approx(1e-4)
+    assert outcome.result.rates[-1] == pytest.approx(1e-3)
+    assert np.all(np.diff(outcome.result.rates) > 0)
+
+
+def test_own_detections_become_ground_truth_in_place_of_the_annotations(model):
+    class OneSquare:
+        """In place of a detection graph: finds one square, with a mask of its upper half."""
+
+        def predict_on_batch(self, inputs):
+            detections, masks = np.zeros((1, 3, 6), np.float32), np.zeros((1, 3, 28, 28, 3), np.float32)
+            detections[0, 0] = (10 / 63, 20 / 63, 29 / 63, 39 / 63, 1, 0.9)
+            masks[0, 0, :14, :, 1] = 1.0
+            return [detections, np.zeros(0), np.zeros(0), masks]
+
+    batch = subject.build_batch(model.config, FIGURES, [0])
+    own = own_ground_truth(OneSquare(), model, batch)
+    assert own["input_gt_class_ids"].tolist() == [[1, 0, 0, 0]]
+    assert own["input_gt_boxes"][0, 0].tolist() == [10, 20, 30, 40]
+    mask = own["input_gt_masks"][0, ..., 0]
+    assert mask[: len(mask) // 2 - 1].all()
+    assert not mask[len(mask) // 2 + 1 :].any()
+    assert batch["input_gt_class_ids"].sum() > 0
+
+
+def test_a_data_set_without_objects_is_an_error(model):
+    with pytest.raises(DatasetError, match="none of which has one"):
+        diagnosis.funnel(model, Figures([[], []]))
+
+
+def test_a_keras_model_of_the_program_is_an_error(model, tmp_path):
+    other = MaskRCNN("training", FiveConvolutions(), str(tmp_path))
+    other.keras_model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ConfigError, match="set itself"):
+        diagnosis.weights(other)
+
+
+def test_layers_of_several_stages_train_together(model, unchanged):
+    with subject.borrowed(model, layers=["mrcnn_mask.*", "rpn_.*"]) as probe:
+        training = {variable.path.split("/")[0] for variable in probe.trainable_variables}
+    assert any(name.startswith("mrcnn_mask") for name in training)
+    assert not any(name.startswith(("fpn", "stage", "mrcnn_class")) for name in training)
+
+
+# ---- trained for real ----
+
+
+class LearningConfig(TinyConfig):
+    """Learns two figures by heart in a minute."""
+
+    BACKBONE_WIDTH, NORMALIZATION = 16, "group"
+    TOP_DOWN_PYRAMID_SIZE = RPN_CONV_CHANNELS = MASK_CONV_CHANNELS = 32
+    FPN_CLASSIF_FC_LAYERS_SIZE = 64
+    RPN_ANCHOR_SCALES = (8, 16, 32, 48, 64)
+    PRE_NMS_LIMIT, POST_NMS_ROIS_TRAINING = 200, 60
+    TRAIN_ROIS_PER_IMAGE, MINI_MASK_SHAPE = 24, (28, 28)
+    OPTIMIZER, LEARNING_RATE = "AdamW", 1e-3
+    DETECTION_MIN_CONFIDENCE = 0.5
+
+
+@pytest.mark.slow
+def test_a_sound_network_learns_two_images_by_heart_and_a_rate_of_nothing_does_not(tmp_path):
+    model = MaskRCNN("training", LearningConfig(), str(tmp_path / "logs"))
+    figures = Figures([2, 2])
+    learnt = diagnosis.overfit(model, figures, images=2, steps=400, minutes=20)
+    assert learnt.result.stopped == "reached", str(learnt)
+    assert not learnt.report.at_least("warning")
+    stuck = diagnosis.overfit(model, figures, images=2, steps=60, learning_rate=1e-9, minutes=20)
+    assert "EXP021" in [finding.code for finding in stuck.report.errors]
+    assert not (tmp_path / "logs").exists()
