@@ -281,7 +281,8 @@ class Config(ConfigBase):
 
     # How the rate falls in the course of a stage: None keeps it; "step" multiplies it by LR_STEP_FACTOR after each of
     # LR_STEPS, shares of the stage's steps; "cosine" lets it fall smoothly to 0; or a Keras schedule, or a function
-    # (learning_rate, steps) -> schedule. A schedule given to train(learning_rate=...) comes before this.
+    # (learning_rate, steps) -> schedule. A schedule given to train(learning_rate=...) comes before this. With one, or
+    # with WARMUP_STEPS, callbacks such as ReduceLROnPlateau cannot set the rate, and are refused.
     LR_SCHEDULE = None
     LR_STEPS = (0.67, 0.89)
     LR_STEP_FACTOR = 0.1
@@ -400,6 +401,8 @@ class Config(ConfigBase):
 
     # "fixed" takes LOSS_WEIGHTS; "uncertainty" learns further factors while training, so that no loss drowns the
     # others: each comes to count about 1 / (2 x its size). They move with the learning rate and need hundreds of steps.
+    # The total is no measure of progress then: plain_loss and val_plain_loss are the sums of the five as they are, and
+    # BEST_METRIC and early stopping follow those in the place of loss and val_loss.
     LOSS_BALANCING = "fixed"
 
     # ---- The linter -------------------------------------------------------------------------------------------------

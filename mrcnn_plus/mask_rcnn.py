@@ -19,8 +19,9 @@ from mrcnn_plus.inference.model import DetectionModel, detection_model
 from mrcnn_plus.network.assembly import Network, require_eager_mode
 from mrcnn_plus.training import fitting, stages
 from mrcnn_plus.training.config_checks import check_config
-from mrcnn_plus.training.course import Course, Inputs
+from mrcnn_plus.training.course import Course
 from mrcnn_plus.training.devices import Devices, devices_of
+from mrcnn_plus.training.fitting import Inputs
 from mrcnn_plus.training.model import make_training_model
 from mrcnn_plus.training.stages import Stage
 from mrcnn_plus.verbose import log
@@ -170,7 +171,9 @@ class MaskRCNN:
             'all', or a regular expression of layer names.
         augmentation: an imgaug augmenter, an Albumentations transform, Keras layers for image augmentation, or a
             function `(image, masks) -> (image, masks)`.
-        custom_callbacks: further Keras callbacks. no_augmentation_sources: sources of images not to augment.
+        custom_callbacks: further Keras callbacks. They run when the checkpoint of an epoch is written, and before its
+            logs are: what they put into `logs` stands in losses.csv. Resuming does not bring back what they count.
+        no_augmentation_sources: sources of images not to augment.
         lint: what becomes of what the linter finds in settings, data, augmentation and this call. "error" stops for
             errors and logs warnings, "warn" logs both, "off" leaves the linter out. None is "error", or what the
             environment variable MRCNN_PLUS_LINT says; `mrcnn-plus run` sets it to "warn".

@@ -140,7 +140,7 @@ class BatchBuilder:
         if self.stream.shuffle:
             yield from (position + k * length for k in range(1, _PASSES_SEARCHED + 1))
         start = position + 1 if not self.stream.shuffle else (position // length + 1) * length
-        yield from range(start, start + length)
+        yield from range(start, start + getattr(self.stream, "positions_of_all", length))
 
     def _load(self, image_id, rng):
         """The `GroundTruth` of an image, or None if another one has to take its place."""

@@ -69,9 +69,14 @@ def load_checked_image(dataset, image_id, *, channels=None):
     image = check_image(_ask(dataset, "load_image", image_id, image_name), image_name)
     if channels is not None:
         image = _bring_to_channels(image, channels, image_name)
-    answer = _ask(dataset, "load_mask", image_id, image_name)
+    answer = ask_for_mask(dataset, image_id)
     masks, class_ids = check_answer(answer, image.shape, dataset.num_classes, image_name)
     return LoadedImage(image, masks, class_ids)
+
+
+def ask_for_mask(dataset, image_id):
+    """What `load_mask` answers. Raises `DatasetError` that names the image, whatever the user's own code raises."""
+    return _ask(dataset, "load_mask", image_id, describe_image(dataset, image_id))
 
 
 def _ask(dataset, method, image_id, image_name):

@@ -40,6 +40,11 @@ class ImageStream:
         self.shuffle = shuffle
         self._orders = {}
 
+    @property
+    def positions_of_all(self):
+        """From the beginning of a pass on, so many positions hold every image."""
+        return len(self)
+
     def __len__(self):
         return len(self.image_ids)
 
@@ -129,6 +134,11 @@ class ClassBalancedStream:
         self.class_ids = sorted(members)
         self._turns = ImageStream(self.class_ids, self.seed)
         self._images = {class_id: ImageStream(members[class_id], self._seed_of(class_id)) for class_id in members}
+
+    @property
+    def positions_of_all(self):
+        """From any position on, so many hold every image: two passes over those of the commonest class."""
+        return 2 * len(self.class_ids) * max(len(images) for images in self._images.values())
 
     def _seed_of(self, class_id):
         return int(np.random.SeedSequence(self.seed, spawn_key=(class_id,)).generate_state(1)[0])

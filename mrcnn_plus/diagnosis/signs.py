@@ -65,9 +65,9 @@ def _lost_skills(history):
 
 
 def rate_too_low(history: History) -> list[str]:
-    """Weights that began at random have hardly moved."""
+    """The weights have hardly moved, though there is much to learn."""
     distance = reading.distance_moved(history)
-    if not reading.random_parts(history) or math.isnan(distance) or distance >= LEAST_DISTANCE:
+    if math.isnan(distance) or distance >= LEAST_DISTANCE or len(low_skills(history)) < 2:
         return []
     return [f"in all epochs together no part has moved by more than {distance:.1%} of the size of its weights"]
 
@@ -112,7 +112,7 @@ def pixels_out_of_scale(history: History) -> list[str]:
 def far_from_zero(history: History) -> list[str]:
     """Images are brighter or darker than MEAN_PIXEL says by more than they vary themselves."""
     spread, mean = reading.recent(history, "input_std"), reading.recent(history, "input_mean")
-    if math.isnan(spread) or abs(mean) < max(60.0, 1.2 * spread):
+    if math.isnan(spread) or abs(mean) < max(50.0, spread):
         return []
     return [
         f"after subtraction of MEAN_PIXEL the mean value of the images is {mean:.0f}, with a spread of {spread:.0f}"

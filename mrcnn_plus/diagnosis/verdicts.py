@@ -23,6 +23,7 @@ _LOCATION = (*_NOT_LEARNING, "RUN040", "RUN041", "RUN042", "RUN031", "RUN052", "
 
 #: What follows from a verdict, the strongest first: an earlier one may explain later ones, never the other way.
 EXPLAINS: Mapping[str, tuple[str, ...]] = {
+    "RUN043": ("RUN040", "RUN042", "RUN041", "RUN046", "RUN044", "RUN022", "RUN023", *_NOT_LEARNING),
     "RUN044": ("RUN045", "RUN063", "RUN011", "RUN003", "RUN005", "RUN070", "RUN073", *_LOCATION),
     "RUN001": ("RUN002", "RUN003", "RUN004", "RUN005", "RUN006", "RUN007", "RUN073", *_LOCATION),
     "RUN004": ("RUN002", "RUN003", "RUN005", "RUN006", "RUN007", "RUN045", "RUN063", "RUN070", "RUN073", *_LOCATION),

@@ -15,6 +15,8 @@ from mrcnn_plus.network.losses import LOSS_NAMES
 
 BALANCINGS = ("fixed", "uncertainty")
 LOG_VARIANCES = "loss_log_variances"
+#: What to follow in the place of a total whose weights are learnt.
+PLAIN = {"loss": "plain_loss", "val_loss": "val_plain_loss"}
 # Learnt weights stay between 1/100 and 100: the s of a loss that is long 0, as without objects, would fall for ever.
 LARGEST = math.log(100.0)
 
@@ -45,9 +47,15 @@ def weighted_total(parts, loss_weights, log_variances=None):
 
 
 class BalanceLog(keras.callbacks.Callback):
-    """Logs the learnt weights after every epoch, as `<loss>_weight`. Comes before the callbacks that write logs."""
+    """Logs the learnt weights after every epoch, as `<loss>_weight`, and the plain sum of the five losses, of training
+    and validation, as `plain_loss` and `val_plain_loss`. Comes before the callbacks that write logs."""
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is not None:
-            values = ops.convert_to_numpy(self.model.log_variances).astype(float).tolist()
-            logs.update({f"{name}_weight": math.exp(-value) for name, value in zip(LOSS_NAMES, values, strict=True)})
+        if logs is None:
+            return
+        values = ops.convert_to_numpy(self.model.log_variances).astype(float).tolist()
+        logs.update({f"{name}_weight": math.exp(-value) for name, value in zip(LOSS_NAMES, values, strict=True)})
+        for total, plain in PLAIN.items():
+            if total in logs:
+                prefix = total.removesuffix("loss")
+                logs[plain] = sum(float(logs.get(prefix + name, 0.0)) for name in LOSS_NAMES)

@@ -1,18 +1,15 @@
-"""How the five losses are computed, as plain values: what the settings of a run say, and the losses of a batch by it.
+"""How the five losses are computed, as plain values: what the settings of a run say, checked.
 
-`LossOptions()` is Matterport. The options are read when a training step is traced, so a change counts from the next
-`compile`.
+`multi_task_loss.py` computes by them. `LossOptions()` is Matterport. The options are read when a training step is
+traced, so a change counts from the next `compile`.
 """
 
 import dataclasses
 import difflib
 import numbers
 
-from keras import ops
-
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.network import box_ops, losses
-from mrcnn_plus.network.hard_examples import hardest_rois
+from mrcnn_plus.network import losses
 from mrcnn_plus.training.class_weights import MODES
 
 CLASS_LOSSES = ("cross_entropy", "focal")
@@ -72,64 +69,6 @@ class LossOptions:
 
     def focal_of(self, kind):
         return losses.Focal(self.focal_gamma, self.focal_alpha) if kind == "focal" else None
-
-
-def compute_losses(outputs, *, active_class_ids, options=None):
-    """The five losses by name, unweighted, from the outputs of the training graph. options: `LossOptions`."""
-    options = LossOptions() if options is None else options
-    indices, labels = outputs["target_anchor_indices"], outputs["target_anchor_labels"]
-    rpn_logits = box_ops.gather_rows(outputs["rpn_class_logits"], indices)
-    rpn_deltas = box_ops.gather_rows(outputs["rpn_bbox"], indices)
-    class_ids = outputs["target_class_ids"]
-    class_logits = outputs["mrcnn_class_logits"]
-    class_style = {
-        "class_weights": options.weights_for("mrcnn_class_loss"),
-        "positive_weight": options.roi_positive_weight,
-        "focal": options.focal_of(options.class_loss),
-    }
-    box_style = {"class_weights": options.weights_for("mrcnn_bbox_loss")}
-    which = {"is_roi": box_ops.is_not_padding(outputs["rois"])} if "rois" in outputs else {}
-    if options.roi_hard_examples is not None:
-        candidates = losses.predicts_active_class(class_logits, active_class_ids) > 0
-        boxes = losses.box_terms(outputs["target_bbox"], class_ids, outputs["mrcnn_bbox"], **box_style)
-        which["chosen"] = hardest_rois(
-            losses.class_terms(class_ids, class_logits, **class_style),
-            ops.where((class_ids > 0)[..., None], boxes, 0.0),
-            ops.logical_and(candidates, which["is_roi"]),
-            count=_number_of(options.roi_hard_examples, class_ids.shape[1]),
-        )
-    return {
-        "rpn_class_loss": losses.rpn_class_loss(
-            *(labels, rpn_logits),
-            positive_weight=options.rpn_positive_weight,
-            focal=options.focal_of(options.rpn_class_loss),
-            normalization=options.divisor_of("rpn_class_loss"),
-        ),
-        "rpn_bbox_loss": losses.rpn_bbox_loss(
-            labels, outputs["target_rpn_bbox"], rpn_deltas, normalization=options.divisor_of("rpn_bbox_loss")
-        ),
-        "mrcnn_class_loss": losses.mrcnn_class_loss(
-            *(class_ids, class_logits, active_class_ids),
-            normalization=options.divisor_of("mrcnn_class_loss"),
-            **class_style,
-            **which,
-        ),
-        "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(
-            *(outputs["target_bbox"], class_ids, outputs["mrcnn_bbox"]),
-            normalization=options.divisor_of("mrcnn_bbox_loss"),
-            **box_style,
-            **which,
-        ),
-        "mrcnn_mask_loss": losses.mrcnn_mask_loss(
-            *(outputs["target_mask"], class_ids[:, : outputs["target_mask"].shape[1]], outputs["mrcnn_mask"]),
-            class_weights=options.weights_for("mrcnn_mask_loss"),
-        ),
-    }
-
-
-def _number_of(hard_examples, rois):
-    """ROIs per image from a number of them, or from a share (a float)."""
-    return max(1, round(hard_examples * rois)) if isinstance(hard_examples, float) else int(hard_examples)
 
 
 def _check(config):

@@ -14,7 +14,8 @@ from mrcnn_plus.network import image_meta, losses, replicas
 from mrcnn_plus.training.added_losses import RefusesAddedLosses
 from mrcnn_plus.training.devices import current_devices
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES, WithinLimits, weighted_total
-from mrcnn_plus.training.loss_options import LossOptions, compute_losses
+from mrcnn_plus.training.loss_options import LossOptions
+from mrcnn_plus.training.multi_task_loss import compute_losses
 from mrcnn_plus.training.statistics import TrainingStatistics
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
 

@@ -4,7 +4,7 @@ What Keras has is taken from Keras: clipping, accumulation, moving averages, dec
 layer over any Keras optimizer (`by_part`) and not `keras.optimizers.MultiOptimizer`, which clips each part by itself,
 has no learning rate that callbacks could move, and counts its steps once for every part.
 
-Some of it hangs on names that Keras does not promise: `PRIVATE_NAMES`, which a test looks for.
+Some of it hangs on names that Keras does not promise; ARCHITECTURE.md lists them.
 """
 
 import contextlib
@@ -202,7 +202,8 @@ class ByPart:
     _factor = 1.0
 
     def update_step(self, gradient, variable, learning_rate):
-        path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow hands in its own variable
+        # Not its own path: TensorFlow hands in the variable that is inside of Keras' own.
+        path = self._trainable_variables[self._get_variable_index(variable)].path
         super().update_step(gradient, variable, learning_rate * learning_rate_factor(path, self.multipliers))
 
     def _apply_weight_decay(self, variables):

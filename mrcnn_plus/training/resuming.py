@@ -1,12 +1,23 @@
-"""Going on where a run stopped: finds its checkpoint, and says what has changed since."""
+"""Going on where a run stopped: finds its checkpoint, gives the model what it holds, says what has changed since.
 
+`course.py` decides which of it is done at which call.
+"""
+
+import dataclasses
 import logging
 import os
 
 from mrcnn_plus.config_record import changed_settings
 from mrcnn_plus.data.fingerprint import fingerprint
 from mrcnn_plus.errors import DatasetError
-from mrcnn_plus.training.training_state import TrainingState, state_path
+from mrcnn_plus.training.optimizers import averages_weights, inside, schedule_of, swap_averages
+from mrcnn_plus.training.training_state import (
+    TrainingState,
+    restore_model,
+    restore_optimizer,
+    set_random_states,
+    state_path,
+)
 from mrcnn_plus.weights import checkpoints
 
 logger = logging.getLogger(__name__)
@@ -14,13 +25,85 @@ logger = logging.getLogger(__name__)
 _MOST_TOLD = 12
 
 
+@dataclasses.dataclass(frozen=True)
+class StartingPoint:
+    """Where a stage begins to train.
+
+    epoch: epochs finished. state: the `TrainingState` of then, or None. from_file: it was read beside a checkpoint, and
+    the model has still to be given it. same_stage: it was written within the stage that goes on now.
+    """
+
+    epoch: int = 0
+    state: TrainingState | None = None
+    from_file: bool = False
+    same_stage: bool = False
+
+    @property
+    def position(self):
+        """Where in the stream of images to go on; None where that is not known."""
+        return None if self.state is None else self.state.position
+
+    def seed_of_stream(self, seed):
+        """The seed of the stream of images. seed: the setting."""
+        if self.state is None or (seed is not None and not self.from_file):
+            return seed
+        return self.state.seed
+
+
 def checkpoint_to_resume(model_dir, name):
     """Path of the newest checkpoint of the newest run of this name; None, with a line in the log, without any."""
     try:
         return checkpoints.find_last(model_dir, name)
     except FileNotFoundError as error:
-        logger.info("resume=True, but there is nothing to resume: %s Training starts at its beginning.", error.strerror)
+        older = checkpoints.runs_with_checkpoints(model_dir, name)
+        logger.log(
+            logging.WARNING if older else logging.INFO,
+            "resume=True, but there is nothing to resume: %s Training starts at its beginning.",
+            error.strerror,
+        )
         return None
+
+
+def restore(model, start, progress, config):
+    """Give model, optimizer and random generators what the state of a `StartingPoint` holds of them.
+
+    progress: the `StageProgress` that begins. An optimizer that is new in the middle of a stage takes up its schedule
+    there.
+    """
+    optimizer_goes_on = False
+    if start.from_file:
+        if not restore_model(model, start.state):
+            logger.warning("resume: the random generators of the model start anew; the settings of the model differ.")
+        set_random_states(start.state.random)
+        if start.same_stage:
+            optimizer_goes_on = _restore_optimizer(model, start.state)
+        else:
+            _tell_new_stage(start.state.stage, progress)
+    steps = (start.epoch - progress.first_epoch) * config.STEPS_PER_EPOCH
+    if steps > 0 and not optimizer_goes_on and schedule_of(model.optimizer) is not None:
+        inside(model.optimizer)._iterations.assign(steps)
+        logger.info("The learning rate goes on at step %d of the schedule of this stage.", steps)
+
+
+def _restore_optimizer(model, state):
+    if not restore_optimizer(model.optimizer, state):
+        logger.warning(
+            "resume: the optimizer starts anew, for the checkpoint has the state of another, or for other layers."
+        )
+        return False
+    if averages_weights(model.optimizer):
+        swap_averages(model)  # the checkpoint has the averages, its state the weights
+    return True
+
+
+def _tell_new_stage(before, now):
+    """Say that a stage which had not ended is not gone on with."""
+    if not before.ended and before.number == now.number:
+        logger.warning(
+            "resume: the run was interrupted in a stage of layers=%r with learning rate %s. This is another one, "
+            "layers=%r with %s: optimizer, momentum and schedule start anew.",
+            *(before.layers, before.learning_rate, now.layers, now.learning_rate),
+        )
 
 
 def state_of(checkpoint):

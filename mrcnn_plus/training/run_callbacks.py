@@ -95,11 +95,11 @@ class EpochEnd(keras.callbacks.Callback):
         self.tell(self.run.state_after(epoch + 1, with_arrays=False))
 
 
-def callbacks_of(run, custom_callbacks, observers=(), tell=None):
-    """The callbacks of a `Run`, in the order of the table at the head of this file; the `Console` among them.
+def callbacks_of(run, custom_callbacks, console, observers=(), tell=None):
+    """The callbacks of a `Run`, in the order of the table at the head of this file.
 
-    custom_callbacks: those of the program. observers: come last. tell: gets the state after every epoch, as soon as the
-    checkpoint is written and again when all is done; or None.
+    custom_callbacks: those of the program. console: by `console_of`. observers: come last. tell: gets the state after
+    every epoch, as soon as the checkpoint is written and again when all is done; or None.
     """
     check_rate_callbacks(custom_callbacks, run.model.optimizer)
     follow(run, custom_callbacks)
@@ -122,7 +122,7 @@ def callbacks_of(run, custom_callbacks, observers=(), tell=None):
         *([run.early_stopping] if run.early_stopping is not None else []),
         EpochSeconds(),
         *([CheckpointUpdate(checkpoint, run.best), *log_callbacks(run.log_dir, run.progress.layers)] if writes else []),
-        console_of(run),
+        console,
         *told,
         *observers,
     ]

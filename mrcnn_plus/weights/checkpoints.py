@@ -84,15 +84,23 @@ def find_last(model_dir, name):
             "or pass the path of a weights file."
         )
     newest = os.path.join(model_dir, runs[-1])
-    checkpoint = _newest_checkpoint(newest)
+    checkpoint = newest_checkpoint(newest)
     if checkpoint:
         return checkpoint
-    older = [run for run in runs if _newest_checkpoint(os.path.join(model_dir, run))]
+    older = runs_with_checkpoints(model_dir, name)
     hint = f"the newest run with checkpoints is {older[-1]!r}" if older else "no other run of that name has any either"
     raise _not_found(
         f"find_last: the newest run {newest!r} holds no checkpoint mask_rcnn_*.h5 (it may have stopped before its "
         f"first epoch ended); {hint}. Delete the empty folder, or pass the path of a weights file to load_weights."
     )
+
+
+def runs_with_checkpoints(model_dir, name):
+    """Folder names of the runs of exactly that name that hold checkpoints, oldest first; [] without the folder."""
+    model_dir = os.fspath(model_dir)
+    if not os.path.isdir(model_dir):
+        return []
+    return [run for run in _runs(model_dir, name) if newest_checkpoint(os.path.join(model_dir, run))]
 
 
 def _runs(model_dir, name):
@@ -114,10 +122,10 @@ def _other_runs(model_dir):
     )
 
 
-def _newest_checkpoint(folder):
+def newest_checkpoint(folder):
     """Path of the checkpoint with the highest epoch (one without a number only if there is no other), or None."""
     numbered = []
-    for entry in os.listdir(folder):
+    for entry in os.listdir(folder) if os.path.isdir(folder) else ():
         match = _CHECKPOINT_FILE.fullmatch(entry)
         if match:
             numbered.append((int(match["epoch"] or -1), entry))

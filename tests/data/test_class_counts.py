@@ -77,3 +77,18 @@ def test_no_instance_anywhere_counts_zero():
 def test_a_data_set_that_is_not_prepared_is_an_error():
     with pytest.raises(DatasetError, match="no images"):
         count_instances(Dataset())
+
+
+def test_images_whose_masks_cannot_be_loaded_are_left_out_only_where_that_is_asked_for(caplog):
+    class Broken(Listed):
+        def load_mask(self, image_id):
+            if image_id == 1:
+                raise OSError("truncated file")
+            return super().load_mask(image_id)
+
+    dataset = Broken([[1], [2], [2]])
+    assert count_instances(dataset, skip_bad_images=True).tolist() == [0, 1, 1]
+    assert "SKIP_BAD_IMAGES" in caplog.text and "image 1" in caplog.text
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="image 1 .*load_mask of Broken raised .*truncated file"):
+            count_instances(dataset)

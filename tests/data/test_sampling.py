@@ -180,3 +180,11 @@ def test_streams_are_made_by_the_name_of_the_sampler_and_count_only_where_needed
     assert len(make_stream("class_balanced", IMAGE_IDS, lambda: CLASS_IDS, 3, **arguments)) == 100
     with pytest.raises(ConfigError, match="SAMPLER.*'class_balanced'.*SAMPLER='balanced'"):
         make_stream("balanced", IMAGE_IDS, refuse)
+
+
+@pytest.mark.parametrize("start", [0, 3, 50])
+def test_so_many_positions_hold_every_image(start):
+    """What stands in for images that cannot be used is looked for among so many."""
+    stream = ClassBalancedStream(range(12), [[1]] * 10 + [[2]] * 2, seed=1)
+    found = {int(stream[position]) for position in range(start, start + stream.positions_of_all)}
+    assert found == set(range(12))

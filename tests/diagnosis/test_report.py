@@ -304,6 +304,12 @@ def test_any_values_stay_inside_the_chart(values, log):
     assert all(0 <= x <= 480 and 0 <= y <= 270 for x, y in places(chart, "line"))
 
 
+def test_a_constant_has_an_axis_from_zero():
+    chart = line_chart("t", [1, 2], [series([0.001, 0.001])])
+    ticks = [float(text) for text in re.findall(r'text-anchor="end">([^<]*)<', chart)]
+    assert ticks[0] == 0 and ticks[-1] >= 0.001 and len(ticks) >= 3
+
+
 def test_nothing_to_show_is_no_chart():
     assert line_chart("t", [1, 2], [series([math.nan, math.inf])]) == line_chart("t", [], []) == ""
 

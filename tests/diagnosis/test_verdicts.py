@@ -15,6 +15,7 @@ from ..support.histories import PARAMETERS, from_random, history, parts_trained,
 RULES = {code: rule for code, rule in all_rules().items() if code.startswith("RUN")}
 NONE_LEARNT = {f"skill_{name}": (0.0, 0.02) for name in LOSSES}
 OFF = {"skill_rpn_class_loss": (0.02, 0.05), "skill_rpn_bbox_loss": (0.0, 0.05), "skill_mrcnn_mask_loss": (0.0, 0.03)}
+LINT_MOVED = {"code": "TRN004", "severity": "error", "message": "a square is not where its mask is."}
 LINT_TURNED = {"code": "DAT049", "severity": "warning", "message": "masks fit better mirrored."}
 
 # What each rule finds, with the words that its verdict must have.
@@ -69,6 +70,7 @@ FAILING = {
         ),
         "training images are harder",
     ),
+    "RUN043": (history(run={"lint": [LINT_MOVED]}), "TRN004 before training: a square"),
     "RUN044": (history(input_std=0.2, input_mean=-115.0), "another range of values"),
     "RUN045": (history(**NONE_LEARNT, input_mean=118.0, input_std=45.0), "not centred"),
     "RUN046": (history(skill_mrcnn_mask_loss=(0.0, 0.02), mask_iou=0.5), "no shape that can be learnt"),

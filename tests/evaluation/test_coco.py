@@ -1,19 +1,16 @@
 """COCO scores: equal to COCOeval driven by hand, on crowds, empty images, absent classes and no detections at all."""
 
-import contextlib
 import copy
-import io
 import math
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.evaluation import coco_ground_truth, detect_dataset, evaluate_detections
 from mrcnn_plus.evaluation.coco_json import encode_masks
 
+from .by_hand import coco_eval, twelve_numbers
 from .data_sets import Discs, detection, discs
 
 EVERY_SIZE = {"size": (240, 300), "largest": 90}
@@ -63,21 +60,7 @@ def coco_eval_by_hand(truth, detections, iou_type):
             result = {"image_id": image_id, "category_id": int(class_id), "score": float(score)}
             shape = {"bbox": [x1, y1, x2 - x1, y2 - y1]} if iou_type == "bbox" else {"segmentation": rle}
             results.append(result | shape)
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = copy.deepcopy(truth)
-        coco.createIndex()
-        coco_eval = COCOeval(coco, coco.loadRes(results), iou_type)
-        coco_eval.evaluate()
-        coco_eval.accumulate()
-        coco_eval.summarize()
-    return coco_eval
-
-
-def twelve_numbers(scores):
-    sizes = [scores.ap_small, scores.ap_medium, scores.ap_large]
-    recalls = [*scores.ar, scores.ar_small, scores.ar_medium, scores.ar_large]
-    return [scores.ap, scores.ap50, scores.ap75, *sizes, *recalls]
+    return coco_eval(truth, results, iou_type)
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +249,13 @@ def test_detections_on_images_that_the_ground_truth_lacks_are_an_error():
     truth = coco_ground_truth(Discs([(discs(1), np.array([1]))]))
     stray = [{"image_id": 5, "category_id": 1, "bbox": [0, 0, 2, 2], "score": 0.5}]
     with pytest.raises(DatasetError, match=r"image_id=\[5\]"):
+        evaluate_detections(truth, stray, ("bbox",))
+
+
+def test_detections_of_categories_that_the_ground_truth_lacks_are_an_error():
+    truth = coco_ground_truth(Discs([(discs(1), np.array([1]))]))
+    stray = [{"image_id": 0, "category_id": 44, "bbox": [0, 0, 2, 2], "score": 0.5}]
+    with pytest.raises(DatasetError, match=r"category_id=\[44\].*with_source_ids"):
         evaluate_detections(truth, stray, ("bbox",))
 
 

@@ -43,6 +43,7 @@ HEALTHY = {
     "gradient_norm": (4.0, 2.0),
     "gradient_norm_max": (12.0, 6.0),
     "gradient_norm_backbone": (2.0, 1.0),
+    "gradient_norm_fpn": (1.0, 0.5),
     "gradient_norm_rpn": (1.0, 0.5),
     "gradient_norm_class_head": (1.0, 0.5),
     "gradient_norm_mask_head": (0.5, 0.3),

@@ -78,7 +78,7 @@ def build(gpu_count, settings, folder):
 
 
 def train(model, epochs=1, steps=2):
-    """Losses of each step by name, of validation by name, and weights by path."""
+    """Losses of each step by name, of validation by name, weights by path, and statistics of validation by name."""
     import keras
 
     from mrcnn_plus.training import fitting
@@ -102,7 +102,8 @@ def train(model, epochs=1, steps=2):
         )
         weights = weights_of(keras_model)
         validation = keras_model.evaluate(input_of(sequences[1], keras_model), verbose=0, return_dict=True)
-    return {name: [float(step[name]) for step in losses] for name in losses[0]}, validation, weights
+        statistics, _ = keras_model.statistics.read()
+    return {name: [float(step[name]) for step in losses] for name in losses[0]}, validation, weights, statistics
 
 
 def main(path, task):
@@ -123,8 +124,8 @@ def main(path, task):
     break_something(task.get("broken"))
     found = {}
     for count in task["counts"]:
-        losses, validation, weights = train(build(count, task.get("settings", {}), os.path.dirname(path)))
-        for kind, values in (("loss", losses), ("val", validation), ("weight", weights)):
+        results = train(build(count, task.get("settings", {}), os.path.dirname(path)))
+        for kind, values in zip(("loss", "val", "weight", "statistic"), results, strict=True):
             found |= {f"{count}/{kind}/{name}": np.asarray(value) for name, value in values.items()}
     np.savez(path, **found)
 

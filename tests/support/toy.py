@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.training.loss_balancing import weighted_total
 from mrcnn_plus.training.model import L2_NAME, TrainingModel, l2_penalty
 
 from .tiny import Figures, TinyConfig, weights_of
@@ -30,7 +31,7 @@ class ToyModel(TrainingModel):
         wanted = ops.cast(ops.sum(x["input_gt_class_ids"], axis=1), "float32")
         error = ops.mean(ops.square(y_pred - wanted[:, None]), axis=0)
         parts = {name: error[row] for row, name in enumerate(LOSS_NAMES)}
-        total = sum(self.loss_weights.get(name, 1.0) * value for name, value in parts.items())
+        total = weighted_total(parts, self.loss_weights, self.log_variances if self.loss_balancing != "fixed" else None)
         parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights) if self.weight_decay else ops.zeros(())
         for name, value in parts.items():
             self.trackers[name].update_state(value)

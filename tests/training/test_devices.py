@@ -60,7 +60,7 @@ def of_count(found, count, kind):
 def differences(found, count, other=None):
     """Names of what differs from one device by more than rounding. other: where the results of `count` are."""
     differing = []
-    for kind, tolerance in (("loss", 2e-6), ("val", 2e-6), ("weight", 1e-7)):
+    for kind, tolerance in (("loss", 2e-6), ("val", 2e-6), ("weight", 1e-7), ("statistic", 1e-4)):
         expected, received = of_count(found, 1, kind), of_count(other or found, count, kind)
         assert expected and expected.keys() == received.keys()
         for name, value in expected.items():

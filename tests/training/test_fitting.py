@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from unittest import mock
 
 import keras
@@ -11,10 +12,14 @@ from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.training import fitting
+from mrcnn_plus.training.callbacks.checkpoint import RunCheckpoint
 from mrcnn_plus.training.callbacks.data_flow import DataFlow
+from mrcnn_plus.training.callbacks.logs import LossesFile
 from mrcnn_plus.training.devices import Devices
 from mrcnn_plus.training.loss_options import LossOptions
 from mrcnn_plus.training.optimizers import GuardedOptimizer
+from mrcnn_plus.training.resuming import StartingPoint
+from mrcnn_plus.training.run_callbacks import EpochEnd
 from mrcnn_plus.training.training_state import StageProgress
 
 from ..support.tiny import Figures, FiveConvolutions, TinyConfig, step_by_step
@@ -24,6 +29,7 @@ class StandIn:
     """In place of a Keras model: remembers what `fit` was asked for."""
 
     inputs = variables = trainable_variables = ()
+    stop_training = False
     optimizer = GuardedOptimizer(keras.optimizers.SGD())
     loss_options, loss_balancing, devices = LossOptions(), "fixed", Devices()
 
@@ -31,13 +37,15 @@ class StandIn:
         self.sequence, self.arguments = sequence, arguments
 
 
-def fit(config, train, val, folder, *, first_epoch=0, epochs=1, **options):
+def fit(config, train, val, folder, *, first_epoch=0, epochs=1, tell=None, **inputs):
     """What `fitting.fit` hands to the Keras model: `(training sequence, arguments)`."""
     model = StandIn()
     paths = {"checkpoint_path": str(folder / "mask_rcnn_tiny_{epoch:04d}.h5"), "log_dir": str(folder)}
     progress = StageProgress("heads", "0.1", first_epoch, epochs)
     with mock.patch.object(fitting, "input_of", lambda sequence, model: sequence):  # TensorFlow gets a tf.data.Dataset
-        fitting.fit(model, config, train, val, first_epoch=first_epoch, progress=progress, **paths, **options)
+        start = StartingPoint(first_epoch)
+        inputs = fitting.Inputs(train, val, **inputs)
+        fitting.fit(model, config, inputs, progress=progress, start=start, tell=tell, **paths)
     return model.sequence, model.arguments
 
 
@@ -128,12 +136,13 @@ def test_training_to_an_epoch_that_is_past_trains_nothing_and_says_so(two_stages
 
 def test_the_epochs_that_are_finished_are_told(tmp_path):
     told = []
-    _, arguments = fit(TinyConfig(), Figures([1]), None, tmp_path, first_epoch=2, epochs=10, epoch_ended=told.append)
+    _, arguments = fit(TinyConfig(), Figures([1]), None, tmp_path, first_epoch=2, epochs=4, tell=told.append)
     for epoch in (2, 3):
         for callback in arguments["callbacks"]:
-            if isinstance(callback, keras.callbacks.LambdaCallback):
+            if isinstance(callback, EpochEnd):
                 callback.on_epoch_end(epoch, {})
-    assert told == [3, 4]
+    assert sorted({(state.epoch, state.stage.ended) for state in told}) == [(3, False), (4, True)]
+    assert all(state.position == state.epoch * 2 * 2 for state in told)
 
 
 # ---- optimizer ----
@@ -207,26 +216,35 @@ def test_losses_of_all_stages_are_in_one_table(two_stages):
 
 def test_a_run_is_resumed_from_its_checkpoint(two_stages, tmp_path):
     """The new object goes on after the checkpoint's epoch, in its folder, with its weights."""
-    checkpoint = two_stages.model.find_last()
-    model = MaskRCNN(mode="training", config=two_stages.model.config, model_dir=str(two_stages.folder))
+    shutil.copytree(two_stages.folder, tmp_path / "runs")  # others look at the first one
+    model = MaskRCNN(mode="training", config=two_stages.model.config, model_dir=str(tmp_path / "runs"))
     assert model.epoch == 0
+    checkpoint = model.find_last()
     report = model.load_weights(checkpoint, by_name=True)
     assert not report.initial
-    assert model.epoch == 3 and os.path.samefile(model.log_dir, two_stages.model.log_dir)
+    assert model.epoch == 3 and os.path.samefile(model.log_dir, os.path.dirname(checkpoint))
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
     epochs = []
     with step_by_step():
         model.train(two_stages.train, None, 0.001, epochs=4, layers="heads", custom_callbacks=[record])
     assert epochs == [3] and model.epoch == 4
     assert os.path.exists(os.path.join(model.log_dir, "mask_rcnn_figures_0004.h5"))
-    os.remove(os.path.join(model.log_dir, "mask_rcnn_figures_0004.h5"))
 
 
 @pytest.mark.parametrize("wrapped", [True, False], ids=["in a list", "alone"])
-def test_custom_callbacks_come_after_logs_and_checkpoints(tmp_path, wrapped):
+def test_custom_callbacks_come_between_the_checkpoint_and_the_logs(tmp_path, wrapped):
     callback = keras.callbacks.Callback()
     _, arguments = fit(TinyConfig(), Figures([1]), None, tmp_path, custom_callbacks=[callback] if wrapped else callback)
-    assert arguments["callbacks"][-1] is callback and len(arguments["callbacks"]) >= 3
+    kinds = [type(one) for one in arguments["callbacks"]]
+    assert kinds.index(RunCheckpoint) < arguments["callbacks"].index(callback) < kinds.index(LossesFile)
+
+
+def test_an_optimizer_of_a_subclass_is_made_ready_for_the_devices_too(tmp_path, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(Devices, "prepare", lambda self, model: prepared.append(type(model.optimizer)))
+    monkeypatch.setattr(StandIn, "optimizer", keras.optimizers.SGD())
+    fit(TinyConfig(), Figures([1]), None, tmp_path)
+    assert prepared == [GuardedOptimizer]
 
 
 def test_augmentation_reaches_training_but_not_validation_nor_excluded_sources(tmp_path):

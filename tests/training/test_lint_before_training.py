@@ -1,6 +1,8 @@
 """`train` asks the linter first: errors stop it, warnings are logged once, the same data are not looked at twice."""
 
+import dataclasses
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +44,11 @@ def nothing_was_logged_before(monkeypatch):
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     """A model whose `fit` does nothing but count epochs."""
-    monkeypatch.setattr(fitting, "fit", lambda *args, progress, epoch_ended, **kwargs: epoch_ended(progress.last_epoch))
+
+    def count(*args, progress, tell, **kwargs):
+        tell(SimpleNamespace(epoch=progress.last_epoch, stage=dataclasses.replace(progress, ended=True)))
+
+    monkeypatch.setattr(fitting, "fit", count)
     return MaskRCNN("training", FiveConvolutions(), str(tmp_path))
 
 

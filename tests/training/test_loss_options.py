@@ -11,8 +11,9 @@ from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.network.losses import LOSS_NAMES, NORMALIZATIONS
 from mrcnn_plus.training.config_checks import check_config
-from mrcnn_plus.training.loss_options import LossOptions, compute_losses
+from mrcnn_plus.training.loss_options import LossOptions
 from mrcnn_plus.training.model import TrainingModel
+from mrcnn_plus.training.multi_task_loss import compute_losses
 
 from ..support.tiny import Figures, FiveConvolutions, batch_of, step_by_step
 
@@ -389,13 +390,14 @@ def test_the_sampler_decides_which_images_are_loaded(tmp_path):
         STEPS_PER_EPOCH = 6
 
     from mrcnn_plus.training.fitting import _training_sequence
+    from mrcnn_plus.training.resuming import StartingPoint
 
     dataset = Figures([[(1, 30, 30, 20)]] * 5 + [[(2, 30, 30, 20)]])
     config = Balanced()
-    sequence = _training_sequence(dataset, config, 0, None)
+    sequence = _training_sequence(dataset, config, StartingPoint())
     ids = [batch["input_image_meta"][:, 0] for (batch,) in (sequence[step] for step in range(6))]
     assert (np.concatenate(ids) == 5).sum() == 6
     config.SAMPLER, config.REPEAT_THRESHOLD = "repeat_factor", 1.0
-    stream = _training_sequence(dataset, config, 0, None).builder.stream
+    stream = _training_sequence(dataset, config, StartingPoint()).builder.stream
     np.testing.assert_allclose(stream.repeat_factors[[0, 5]], np.sqrt([6 / 5, 6]), rtol=0.1)
     assert stream.seed == config.SEED

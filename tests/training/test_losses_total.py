@@ -9,7 +9,8 @@ import pytest
 
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.network.losses import LOSS_NAMES
-from mrcnn_plus.training.model import compute_losses, l2_penalty
+from mrcnn_plus.training.model import l2_penalty
+from mrcnn_plus.training.multi_task_loss import compute_losses
 from mrcnn_plus.training.optimizers import NORM_NAMES
 
 from ..support.tiny import Figures, FiveConvolutions, batch_of, step_by_step

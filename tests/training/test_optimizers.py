@@ -6,7 +6,15 @@ import pytest
 from keras.optimizers.schedules import CosineDecay
 
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.training.optimizers import NORM_NAMES, GuardedOptimizer, build_optimizer, by_part, decays_weights
+from mrcnn_plus.training.optimizers import (
+    NORM_NAMES,
+    GuardedOptimizer,
+    averages_weights,
+    build_optimizer,
+    by_part,
+    decays_weights,
+    schedule_of,
+)
 
 
 def test_sgd_with_momentum_and_clipping_is_the_default_of_matterport():
@@ -172,6 +180,45 @@ def test_an_optimizer_by_part_survives_serialization():
     assert (copy.multipliers, copy.momentum, type(copy)) == ({"backbone": 0.1}, 0.7, type(optimizer))
 
 
+def test_rates_by_part_of_one_leave_the_numbers_of_every_optimizer():
+    """Nadam moves a number of its own at every update, however many parts there are."""
+    plain, steered = keras.optimizers.Nadam(0.1), by_part(keras.optimizers.Nadam(0.1), {"heads": 1 + 1e-9})
+    variables = [Named("conv1/kernel", np.ones(1, "float32")), Named("mrcnn_mask/kernel", np.ones(1, "float32"))]
+    found = []
+    for optimizer in (plain, steered):
+        for variable in variables:
+            variable.assign(np.ones(1, "float32"))
+        optimizer.build(variables)
+        for _ in range(3):
+            update(optimizer, [[1.0], [1.0]], variables)
+        found.append([float(keras.ops.convert_to_numpy(variable)[0]) for variable in variables])
+    assert found[0] == pytest.approx(found[1], abs=1e-7)
+
+
+def test_what_is_excluded_from_decay_stays_excluded_in_a_copy():
+    given = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    given.exclude_from_weight_decay(var_names=["bias"])
+    kernel, bias = step(build_optimizer(given, 0.1), [[0.0], [0.0]], names=("conv1/kernel", "conv1/bias"))
+    assert [*kernel, *bias] == pytest.approx([1 - 0.1 * 0.5, 1.0])
+
+
+def test_a_schedule_of_a_class_that_keras_does_not_know_is_taken_as_it_is():
+    class Halved(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.5
+
+        def get_config(self):
+            return {}
+
+    schedule = Halved()
+    optimizer = by_part(build_optimizer(keras.optimizers.SGD, schedule, ema_momentum=0.9), {"rpn": 2.0})
+    assert schedule_of(optimizer) is schedule and averages_weights(optimizer)
+
+
+def test_steering_twice_makes_one_class():
+    assert type(by_part(keras.optimizers.SGD(0.1), {})) is type(by_part(keras.optimizers.SGD(0.1), {"rpn": 2.0}))
+
+
 # ---- the guard ----
 
 
@@ -227,3 +274,28 @@ def test_norms_are_those_before_the_loss_was_scaled_for_float16():
 def test_a_guarded_optimizer_survives_serialization():
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(guarded()))
     assert type(copy) is GuardedOptimizer and copy.initial_scale == 1.0
+
+
+# ---- what Keras does not promise ----
+
+
+def test_the_private_names_of_keras_that_are_used_are_still_there():
+    """A new Keras may drop them without a word: then this says which, and ARCHITECTURE.md where they are used."""
+    optimizer = keras.optimizers.AdamW(0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    wanted = {
+        optimizer: (
+            *("_learning_rate", "_iterations", "_trainable_variables", "_get_variable_index", "_apply_weight_decay"),
+            *("_get_current_learning_rate", "_exclude_from_weight_decay"),
+        ),
+        model: ("_compute_loss", "_call_has_training_arg"),
+    }
+    if keras.backend.backend() == "tensorflow":
+        wanted[optimizer] += ("_all_reduce_sum_gradients", "_distribution_strategy")
+        wanted[model] += ("_maybe_symbolic_build",)
+    if keras.backend.backend() == "jax":
+        wanted[model] += ("_jax_state_synced",)
+    for owner, names in wanted.items():
+        gone = [name for name in names if not hasattr(owner, name)]
+        assert not gone, f"{type(owner).__name__} of this Keras has no {gone}"

@@ -29,8 +29,8 @@ def test_steps_fall_at_their_shares_of_the_stage():
     assert found == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004])
 
 
-def test_shares_that_meet_in_a_short_stage_are_one_fall():
-    assert rates([0, 1, 2], 3, LR_SCHEDULE="step", LR_STEPS=(0.6, 0.7)) == pytest.approx([0.1, 0.1, 0.01])
+def test_shares_that_meet_in_a_short_stage_are_two_falls_at_once():
+    assert rates([0, 1, 2], 3, LR_SCHEDULE="step", LR_STEPS=(0.6, 0.7)) == pytest.approx([0.1, 0.1, 0.001])
 
 
 def test_a_cosine_falls_to_nothing_at_the_end_of_the_stage():

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from mrcnn_plus.data.batches import BatchBuilder
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.training.callbacks.step_guard import StepGuard
 from mrcnn_plus.training.failed_step import NonFiniteError, load_failed_step, replay
 
 from ..support.tiny import Figures, FiveConvolutions, TinyConfig, weights_of
@@ -125,6 +128,15 @@ def test_a_jump_of_the_loss_is_named_with_its_images(tmp_path, caplog):
 def test_every_step_of_ordinary_training_is_ordinary(tmp_path, caplog):
     train(toy(tmp_path, STEPS_PER_EPOCH=40), 1, learning_rate=1e-3)
     assert "jumped" not in caplog.text
+
+
+def test_a_total_that_learnt_weights_have_made_negative_is_no_jump(caplog):
+    guard = StepGuard(SimpleNamespace(images_of=lambda epoch, step: []), TinyConfig(), "")
+    guard.set_model(SimpleNamespace(loss_weights={}))
+    guard.epoch, guard.jumps = 0, 0
+    for step in range(60):
+        guard._look_for_jump(step, {"loss": -0.1, **dict.fromkeys(LOSS_NAMES, 9.0 if step == 50 else 1.0)})
+    assert guard.jumps == 1 and "the loss jumped to 45, usual is 5" in caplog.text
 
 
 # ---- replay ----

@@ -180,7 +180,8 @@ def _copy_of_one(layer):
 
 
 def _layers_inside(layer):
-    """Layers that a layer like RandAugment holds as attributes. On PyTorch a layer is a module, which keeps its parts."""
+    """Layers that a layer like RandAugment holds as attributes."""
+    # On PyTorch a layer is a module, which keeps its parts in a dictionary.
     held = [*vars(layer).values(), *vars(layer).get("_modules", {}).values()]
     return [value for value in held if any(base.__name__ == _BASE for base in type(value).__mro__)]
 

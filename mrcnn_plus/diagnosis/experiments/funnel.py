@@ -11,7 +11,7 @@ from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
 
 #: What an object has to pass, in this order, and what that means.
 STAGES = {
-    "anchor": "an anchor overlaps it by half",
+    "anchor": "an anchor overlaps it by half, or a proposal does all the same",
     "proposal": "a proposal overlaps it by half",
     "class": "such a proposal gets its class",
     "box": "and its refined box overlaps it by half",
@@ -19,6 +19,16 @@ STAGES = {
     "nms": "it is left over by non-maximum suppression, and no other object's",
     "limit": "it is among the first DETECTION_MAX_INSTANCES",
     "mask": "its mask overlaps the object by half",
+}
+_LOST = {
+    "anchor": "neither an anchor nor a proposal overlaps them by half",
+    "proposal": "no proposal overlaps them by half",
+    "class": "they are taken for background or another class",
+    "box": "their refined boxes no longer overlap them by half",
+    "score": "their scores are below DETECTION_MIN_CONFIDENCE",
+    "nms": "a better box of their class suppresses theirs",
+    "limit": "DETECTION_MAX_INSTANCES others score higher",
+    "mask": "their masks overlap them by less than half",
 }
 FOUND = "found"
 _LISTED = 20
@@ -127,10 +137,9 @@ def _loss_at(facts, stage, share, least):
 
 
 def _words(result, stage, lost):
-    return (
-        f"{len(lost)} of the {result.reached(stage)} objects that come as far as {stage!r} are lost there: not so that "
-        f"{STAGES[stage]}."
-    )
+    reached = result.reached(stage)
+    come = "" if reached == len(result.objects) else " that come so far"
+    return f"{len(lost)} of the {reached} objects{come} are lost at {stage!r}: {_LOST[stage]}."
 
 
 def _places(lost):
@@ -152,12 +161,12 @@ def _violation(found, stage, **more):
     "EXP050",
     WARNING,
     needs=EXPERIMENT,
-    why="An object that no anchor overlaps by half is hardly ever proposed.",
+    why="An object that no anchor overlaps by half is proposed only if the RPN has learnt to move anchors far.",
     example="Objects of 10 pixels with anchors from 32 on",
     fix="Take anchors from `mrcnn_plus.lint.suggest_anchors(config, dataset)`, or enlarge the images.",
 )
 def lost_by_anchors(facts, *, share=0.1, least=2):
-    """More than `share` of the objects, and at least `least`, are overlapped by no anchor."""
+    """More than `share` of the objects, and at least `least`, are overlapped by no anchor and no proposal."""
     if found := _loss_at(facts, "anchor", share, least):
         yield _violation(found, "anchor", setting="RPN_ANCHOR_SCALES", experiment="mrcnn-plus experiment rpn")
 

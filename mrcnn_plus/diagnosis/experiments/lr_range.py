@@ -6,6 +6,7 @@ After L. Smith, "Cyclical learning rates for training neural networks" (arXiv 15
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 from mrcnn_plus.diagnosis.experiments.outcome import Result
@@ -13,6 +14,7 @@ from mrcnn_plus.lint.findings import ERROR, INFO, WARNING, plain
 from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
 
 _MEMORY = 0.9  # of the moving average
+_STEPS_OF_LEVEL = 15
 DIVERGED = 2.0  # times the lowest loss
 
 
@@ -20,7 +22,8 @@ DIVERGED = 2.0  # times the lowest loss
 class LearningRateRange(Result):
     """rates: of each step, rising. losses: total of each step, without the L2 term; the sweep ends where it breaks out.
 
-    used: the rates that the program trains with. layers: what trained. optimizer: its name.
+    used: the rates that the program trains with. layers: what trained. optimizer: its name. is_trained: no part of the
+    network is random.
     """
 
     rates: tuple[float, ...]
@@ -29,24 +32,30 @@ class LearningRateRange(Result):
     layers: tuple[str, ...]
     optimizer: str
     images_per_step: int
+    is_trained: bool = False
 
     name = "lr-range"
     title = "the loss while the learning rate rises"
 
     @property
     def smoothed(self) -> list[float]:
-        """The losses as a moving average, free of the bias of its beginning."""
-        average, values = 0.0, []
-        for step, loss in enumerate(self.losses, 1):
-            average = _MEMORY * average + (1 - _MEMORY) * loss
-            values.append(average / (1 - _MEMORY**step))
-        return values
+        return moving_average(self.losses)
+
+    @property
+    def level(self) -> float:
+        """Mean loss at the lowest rates, where nothing moves yet."""
+        return statistics.fmean(self.losses[: self._first])
+
+    @property
+    def _first(self) -> int:
+        """Steps at the lowest rates that tell the level and the noise."""
+        return max(2, min(_STEPS_OF_LEVEL, len(self.losses) // 4))
 
     @property
     def lowest(self) -> int:
-        """The step at which the smoothed loss is lowest."""
+        """The step at which the smoothed loss is lowest, after those that tell the level."""
         values = self.smoothed
-        finite = [step for step, value in enumerate(values) if math.isfinite(value)]
+        finite = [step for step in range(self._first, len(values)) if math.isfinite(values[step])]
         return min(finite, key=values.__getitem__) if finite else 0
 
     @property
@@ -60,17 +69,16 @@ class LearningRateRange(Result):
         return None
 
     @property
-    def fall(self) -> float:
-        """Lowest smoothed loss over that of the beginning."""
-        values = self.smoothed
-        start = values[min(len(values) - 1, max(4, len(values) // 10))]
-        return values[self.lowest] / start if start > 0 else 1.0
+    def falls(self) -> bool:
+        """Whether the loss falls by a tenth and by more than the noise of the batches explains."""
+        noise = statistics.pstdev(self.losses[: self._first]) * math.sqrt((1 - _MEMORY) / (1 + _MEMORY))
+        return self.smoothed[self.lowest] < min(0.9 * self.level, self.level - 3 * noise)
 
     @property
     def suggestion(self) -> float | None:
         """A third of the rate with the lowest loss, at most a tenth of that where it breaks out, to one digit; None
         where no rate makes the loss fall."""
-        if self.fall > 0.95:
+        if not self.falls:
             return None
         rate = self.rates[self.lowest] / 3
         if self.diverges_at is not None:
@@ -100,6 +108,15 @@ class LearningRateRange(Result):
     def to_dict(self):
         more = {"smoothed": self.smoothed, "suggestion": self.suggestion, "diverges_at": self.diverges_at}
         return {**super().to_dict(), **plain(more)}
+
+
+def moving_average(losses) -> list[float]:
+    """The losses as an exponential moving average, free of the bias of its beginning."""
+    average, values = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        average = _MEMORY * average + (1 - _MEMORY) * loss
+        values.append(average / (1 - _MEMORY**step))
+    return values
 
 
 def one_digit(value: float) -> float:
@@ -165,15 +182,20 @@ def rate_too_low(facts, *, factor=20.0):
     fix="Look for the cause with `mrcnn-plus experiment overfit`.",
 )
 def no_rate_helps(facts):
-    """At no rate the loss falls by 5% or more."""
+    """At no rate the loss falls by a tenth and beyond the noise of the batches; an info if all parts are trained."""
     result = facts.experiment
     if isinstance(result, LearningRateRange) and result.suggestion is None:
         yield Violation(
-            f"The loss falls at no rate from {result.rates[0]:.0e} to {result.rates[-1]:.0e}: it is "
-            f"{result.smoothed[0]:.3g} at the beginning and {result.smoothed[result.lowest]:.3g} at best.",
+            f"The loss falls at no rate from {result.rates[0]:.0e} to {result.rates[-1]:.0e}: it is {result.level:.3g} "
+            f"at the beginning and {result.smoothed[result.lowest]:.3g} at best.",
             where="learning rate",
+            severity=INFO if result.is_trained else None,
             causes=[
-                "the weights are trained to the end already",
+                *(
+                    ["the weights are trained already; train on with the rate that they were trained with, or less"]
+                    if result.is_trained
+                    else []
+                ),
                 "what trains cannot help: heads frozen, backbone random",
                 "too few steps, or batches that differ too much (--steps)",
             ],

@@ -78,10 +78,11 @@ class Proposals(Result):
 
     @property
     def summary(self) -> str:
+        few = self.counts[0]
         return (
-            f"Anchors reach {self.anchor_recall(HALF):.0%} of {len(self.objects)} objects, the first "
-            f"{self.in_detection} proposals {self.recall(self.in_detection):.0%}, the first {self.counts[0]} "
-            f"{self.recall(self.counts[0]):.0%} (by chance {self.recall(self.counts[0], chance=True):.0%})."
+            f"Anchors reach {self.anchor_recall(HALF):.0%} of {len(self.objects)} objects, all {self.in_detection} "
+            f"proposals {self.recall(self.in_detection):.0%}, the first {few} of them {self.recall(few):.0%} "
+            f"(by chance {self.recall(few, chance=True):.0%})."
         )
 
     def tables(self):
@@ -135,24 +136,29 @@ def _grouped(items, key):
     fix="Take RPN_ANCHOR_SCALES and RPN_ANCHOR_RATIOS from `mrcnn_plus.lint.suggest_anchors(config, dataset)`, or "
     "enlarge the images (IMAGE_MIN_SCALE).",
 )
-def anchors_miss_objects(facts, *, least=0.95, error_below=0.7):
-    """Anchors overlap less than the share `least` of the objects by half; an error below `error_below`."""
+def anchors_miss_objects(facts, *, least=0.9, warning_below=0.65, error_below=0.35):
+    """Anchors overlap less than the share `least` of the objects by half: a warning below `warning_below`, an error
+    below `error_below`, and an info where the trained RPN proposes them all the same."""
     result = facts.experiment
     if not isinstance(result, Proposals) or not result.objects:
         return
-    recall = result.anchor_recall(HALF)
-    if recall < least:
-        missed = [item for item in result.objects if item.anchor_iou < HALF]
-        sides = sorted(item.side for item in missed)
-        yield Violation(
-            f"No anchor overlaps {len(missed)} of {len(result.objects)} objects by half; their sides are "
-            f"{sides[0]:.0f} to {sides[-1]:.0f} pixels.",
-            setting="RPN_ANCHOR_SCALES",
-            severity=ERROR if recall < error_below else None,
-            evidence=[f"{name}: {result.anchor_recall(HALF, items):.0%}" for name, items in result.by_size.items()],
-            causes=["anchors larger or smaller than the objects", "objects more elongated than the ratios"],
-            details={"recall": recall},
-        )
+    recall, proposed = result.anchor_recall(HALF), result.recall(result.in_detection)
+    if recall >= least:
+        return
+    missed = [item for item in result.objects if item.anchor_iou < HALF]
+    sides = sorted(item.side for item in missed)
+    makes_up = not result.is_untrained and proposed >= least
+    severity = ERROR if recall < error_below else WARNING if recall < warning_below else INFO
+    yield Violation(
+        f"No anchor overlaps {len(missed)} of {len(result.objects)} objects by half; their sides are "
+        f"{sides[0]:.0f} to {sides[-1]:.0f} pixels."
+        + (f" The RPN has learnt to propose {proposed:.0%} all the same." if makes_up else ""),
+        setting="RPN_ANCHOR_SCALES",
+        severity=INFO if makes_up else severity,
+        evidence=[f"{name}: {result.anchor_recall(HALF, items):.0%}" for name, items in result.by_size.items()],
+        causes=["anchors larger or smaller than the objects", "objects more elongated than the ratios"],
+        details={"recall": recall},
+    )
 
 
 @rule(

@@ -199,24 +199,25 @@ def broken_layers(facts):
     fix="Check `layers`, LOSS_WEIGHTS and the learning rate; `mrcnn-plus experiment first-batch` shows the gradients.",
 )
 def trains_but_did_not_move(facts):
-    """Compared with another file, parts that train are exactly as they were there."""
+    """Compared with another file, layers that train are exactly as they were there."""
     result = facts.experiment
     if not isinstance(result, Weights) or result.against is None:
         return
-    for part in result.parts:
-        compared = [layer for layer in result.of_part(part) if layer.trains and layer.moved is not None]
-        still = [layer for layer in compared if layer.moved == 0.0 and layer.has_kernel]
-        if still:
-            yield Violation(
-                f"{len(still)} of {len(compared)} layers of the {part} train and are exactly as in {result.against}.",
-                where=part,
-                evidence=[f"not moved: {_names(still)}"],
-                causes=[
-                    "they were frozen in the stages that have run so far",
-                    "no gradient reaches them: a loss weight is 0, or there are no positive ROIs",
-                    "both files are the same checkpoint",
-                ],
-            )
+    compared = [layer for layer in result.layers if layer.trains and layer.has_kernel and layer.moved is not None]
+    still = [layer for layer in compared if layer.moved == 0.0]
+    if not still:
+        return
+    parts = [part for part in result.parts if any(layer.part == part for layer in still)]
+    yield Violation(
+        f"{len(still)} of {len(compared)} layers train and are exactly as in {result.against}.",
+        where=", ".join(parts),
+        evidence=[f"{part}: {_names([layer for layer in still if layer.part == part])}" for part in parts],
+        causes=[
+            *(["both files are the same checkpoint"] if len(still) == len(compared) else []),
+            "they were frozen in the stages that have run so far",
+            "no gradient reaches them: a loss weight is 0, or there are no positive ROIs",
+        ],
+    )
 
 
 @rule(

@@ -195,6 +195,33 @@ def training_harder_than_validation(facts, *, least_gap=0.15):
 
 
 @rule(
+    "RUN043",
+    ERROR,
+    needs=HISTORY,
+    why="What the linter calls an error makes training learn something else than is meant, however well the losses "
+    "fall.",
+    example="the linter found TRN004 before training: the augmentation moves images and not their masks",
+    fix="Mend what the linter found; `mrcnn-plus lint --explain CODE` says more about it.",
+)
+def error_passed_over(facts):
+    """The linter found an error in data, augmentation or weights before training, and training was started anyway."""
+    history = facts.history
+    for found in reading.lint_findings(history, "DAT", "TRN", "WGT"):
+        if found.get("severity") != ERROR:
+            continue
+        yield Violation(
+            f"the linter found {found['code']} before training: {found['message']}",
+            where=found.get("where") or found["code"],
+            value=found.get("value"),
+            evidence=[found["message"], reading.skills_text(history), *reading.courses(history, "loss")],
+            causes=[f"{found['code']}: {found['message'].rstrip('.')}"],
+            experiment=_FIRST_BATCH,
+            fix=found.get("fix") or None,
+            epoch=history.epochs[-1] if len(history) else 1,
+        )
+
+
+@rule(
     "RUN044",
     ERROR,
     needs=HISTORY,
@@ -234,13 +261,16 @@ def pixels_out_of_range(facts):
     fix="MEAN_PIXEL = the mean color of the training images, in the order of the channels.",
 )
 def mean_not_subtracted(facts):
-    """The images lie far from 0 after subtraction of MEAN_PIXEL, and the network learns little."""
+    """The images lie far from 0 after subtraction of MEAN_PIXEL, and it is 0, or the network learns little."""
     history = facts.history
     seen = signs.far_from_zero(history)
-    if not seen or not reading.can_judge_learning(history) or len(signs.low_skills(history)) < 2:
+    mean = history.settings.get("MEAN_PIXEL") or []
+    is_nothing = bool(mean) and max(abs(float(value)) for value in mean) < 1.5
+    learns_little = reading.can_judge_learning(history) and len(signs.low_skills(history)) >= 2
+    if not seen or not (is_nothing or learns_little):
         return
     yield Violation(
-        f"the images are not centred: {seen[0]}; and little is learnt.",
+        f"the images are not centred: {seen[0]}" + ("; and little is learnt." if learns_little else "."),
         where="MEAN_PIXEL",
         value=history.settings.get("MEAN_PIXEL"),
         evidence=[*reading.courses(history, "input_mean", "input_std", "loss"), reading.skills_text(history)],

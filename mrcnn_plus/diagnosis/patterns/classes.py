@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from mrcnn_plus.diagnosis import reading
 from mrcnn_plus.diagnosis.trends import finite, stays_below
 from mrcnn_plus.lint.findings import ERROR, WARNING
@@ -122,9 +124,13 @@ def labels_at_chance(facts, *, most_learnt=0.06, least_elsewhere=0.2):
     if not reading.can_judge_learning(history) or reading.recent(history, "classes_seen") < 2:
         return
     values = reading.stage_values(history, "skill_labels")
-    on_new = reading.recent(history, "val_skill_labels", 3)
-    by_heart = on_new < -0.1 and finite(values)[-1:].max(initial=-1.0) < 0.5  # learnt by heart, image by image
-    if not (stays_below(values, most_learnt, epochs=3) or (by_heart and len(finite(values)) >= 4)):
+    # Kinds are learnt after outlines: only epochs count in which objects were seen well enough to be told apart.
+    seen = (reading.stage_values(history, "skill_mrcnn_mask_loss") > 0.3) & np.isfinite(values)
+    since_seen = values[seen]
+    if len(since_seen) < 3 or not reading.steps_of(history, stage=True) >= 150:
+        return
+    by_heart = reading.recent(history, "val_skill_labels", 3) < -0.1 and since_seen[-1] < 0.5 and len(since_seen) >= 4
+    if not (stays_below(since_seen, most_learnt, epochs=3) or by_heart):
         return
     elsewhere = {name: reading.skill(history, name) for name in ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_mask_loss")}
     good = {name: value for name, value in elsewhere.items() if value > least_elsewhere}

@@ -260,6 +260,8 @@ def gradients_vanish(facts, *, least=1e-6):
     whole = reading.recent(history, "gradient_norm")
     for part, count in reading.parts(history).items():
         norm = reading.recent(history, f"gradient_norm_{part}")
+        if math.isnan(norm) and any(history.has(f"gradient_norm_{other}") for other in reading.parts(history)):
+            norm = 0.0  # norms that are 0 are not logged
         if not count["trainable"] or math.isnan(norm) or math.isnan(whole) or norm > least * max(whole, 1.0):
             continue
         silent = [

@@ -78,27 +78,30 @@ def _why_nothing(history):
     fix="Load weights before training (`load_weights`), or raise LEARNING_RATE ten times; `lr-range` finds the rate.",
 )
 def hardly_moves(facts, *, least_distance=signs.LEAST_DISTANCE):
-    """Weights that began at random have moved by less than `least_distance` of their size in all epochs together."""
+    """Little is learnt, and no part has moved by more than `least_distance` of its size in all epochs together."""
     history = facts.history
     seen = signs.rate_too_low(history)
     if not seen or not reading.can_judge_learning(history) or reading.distance_moved(history) >= least_distance:
         return
-    if reading.has_skills(history) and len(signs.low_skills(history)) < 2:
-        return
     random = reading.random_parts(history)
-    everything = history.run.get("pretrained") is False
+    began = f"{', '.join(random)} began at random, and " if random else ""
+    began = "no weights were loaded, and " if history.run.get("pretrained") is False else began
     rate = history.last("learning_rate")
     yield Violation(
-        ("no weights were loaded, and " if everything else f"{', '.join(random)} began at random, and ")
-        + f"the learning rate{signs.rate_text(history)} is too low to train random weights: after {_so_far(history)} "
+        f"{began}the learning rate{signs.rate_text(history)} is too low to get anywhere: after {_so_far(history)} "
         f"no part has moved by more than {reading.distance_moved(history):.1%} of its size.",
         where="LEARNING_RATE",
         value=rate if math.isfinite(rate) else None,
         evidence=[*seen, reading.skills_text(history), *reading.courses(history, "loss")],
         causes=[
-            "weights were to be loaded and were not: `load_weights` is missing or took another file",
+            *(
+                ["weights were to be loaded and were not: `load_weights` is missing or took another file"]
+                if random
+                else []
+            ),
             *reading.lint_causes(history, "WGT", "TRN020", "TRN021", "CFG099"),
-            f"the learning rate{signs.rate_text(history)}, or its schedule, is too low for random weights",
+            f"the learning rate{signs.rate_text(history)}, or its schedule, is too low for weights that have to change",
+            f"gradients are clipped too far (GRADIENT_CLIP_NORM = {history.settings.get('GRADIENT_CLIP_NORM')})",
         ],
         experiment=_WEIGHTS,
         changes={"LEARNING_RATE": float(f"{10 * rate:.2g}")} if math.isfinite(rate) and rate else {},

@@ -14,7 +14,7 @@ from html import escape
 import numpy as np
 
 _WIDTH, _HEIGHT = 480, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 22, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 22, 36
 _MOST_BANDS = 150  # tooltips of more epochs would make the file large
 _MOST_LABELS = 6
 _LOG_FROM = 30.0  # largest divided by smallest value
@@ -122,9 +122,9 @@ def _axes(epochs, series, log, limits, percent):
             middle = math.sqrt(low * high)
             low, high = middle / 3.2, middle * 3.2
         return Axes(epochs, low / 1.1, high * 1.1, True, _log_ticks(low / 1.1, high * 1.1))
+    if high <= low:  # a constant
+        low, high = (min(0.0, 1.25 * low), max(0.0, 1.25 * low)) if low else (0.0, 1.0)
     low = 0.0 if limits[0] is None and 0 <= low < 0.6 * high else low
-    if high <= low:
-        low, high = (low - 0.5, low + 0.5) if low else (0.0, 1.0)
     ticks = _ticks(low, high)
     return Axes(epochs, min(low, ticks[0]), max(high, ticks[-1]), False, ticks)
 

@@ -9,8 +9,9 @@ from mrcnn_plus.diagnosis.report.charts import Series, line_chart
 
 PARTS = ("backbone", "fpn", "rpn", "class_head", "mask_head")
 _SMOOTHING, _MASK_SMOOTHING = 0.6, 0.3
-_LEAST_TO_SMOOTH = 8  # epochs
+_LEAST_TO_SMOOTH = 20  # epochs; of fewer, the mean would hide the newest ones
 _FIT = {"label_accuracy": "class right", "box_iou": "box IoU", "mask_iou": "mask IoU"}
+_SKILL = "0: the same answer for every image. 1: always right."
 _PRECISION = (
     ("box_AP", "box AP", 1),
     ("mask_AP", "mask AP", 2),
@@ -45,7 +46,7 @@ def loss_charts(history: History) -> list[str]:
 
 
 def precision_charts(history: History) -> list[str]:
-    """AP by epoch, and what the heads reach on the ROIs that they are trained on."""
+    """AP by epoch, and what the heads have learnt (`training.statistics`)."""
     precision = [Series(label, history.values(f"val_{name}"), color, dots=True) for name, label, color in _PRECISION]
     train = [
         Series(f"{label}, train", history.values(name), color) for color, (name, label) in enumerate(_FIT.items(), 1)
@@ -54,9 +55,18 @@ def precision_charts(history: History) -> list[str]:
         Series(f"{label}, validation", history.values(f"val_{name}"), color, dashed=True)
         for color, (name, label) in enumerate(_FIT.items(), 1)
     ]
+    prefix = "val_" if history.has(f"val_skill_{LOSSES[0]}") else ""
+    skills = [
+        Series(name, history.values(f"{prefix}skill_{name}"), color) for color, name in enumerate(LOSSES, start=1)
+    ]
     return _charts(
         history,
         ("Average precision on the validation data", precision, {"limits": (0.0, None), "log": False}),
+        (
+            f"Skill of each head, {'validation' if prefix else 'train'}",
+            skills,
+            {"limits": (None, 1.0), "log": False, "note": _SKILL},
+        ),
         ("What the heads reach on their positive ROIs", [*train, *val], {"limits": (0.0, None), "log": False}),
     )
 

@@ -40,7 +40,7 @@ def render_report(history: History, verdicts: Report | None, folder: str, missin
     sections = {
         "Verdicts": lambda: _verdicts(verdicts),
         "Losses": lambda: _charts("Losses", loss_charts(history), _loss_table(history)),
-        "Precision": lambda: _charts("Precision by epoch", precision_charts(history)),
+        "Learning": lambda: _charts("What is learnt", precision_charts(history)),
         "Evaluation": lambda: "".join(evaluation_sections(history, folder)),
         "Rates": lambda: _charts("Learning rate, gradients, speed", steering_charts(history)),
         "Stages": lambda: _stages(run),
@@ -209,7 +209,7 @@ def _loss_table(history):
     for name, other in (("loss", "total"), *zip(LOSSES, COMMON_NAMES, strict=True), ("l2_loss", "weight decay")):
         values, val = history.values(name), history.values(f"val_{name}")
         finite = np.flatnonzero(np.isfinite(values))
-        if not len(finite):
+        if not len(finite) or not np.any(values[finite]):
             continue
         least = finite[np.argmin(values[finite])]
         row = [f"{name} ({other})", _number(values[finite[0]]), f"{_number(values[least])} ({history.epochs[least]})"]

@@ -152,11 +152,11 @@ def _print_table(title, logs, before, metrics):
     console = RichConsole(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
     console.print(title, style="bold")
     if console.width < _NARROWEST_TABLE:
-        console.print(one_line(logs))
+        console.print(one_line(logs), soft_wrap=True)
     else:
         console.print(epoch_table(logs, before))
     for line in epoch_lines(logs, before, metrics=metrics):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     console.print()
 
 

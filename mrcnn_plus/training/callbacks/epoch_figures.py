@@ -7,24 +7,24 @@ import keras
 
 from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.callbacks.step_guard import read_rate
+from mrcnn_plus.training.optimizers import multipliers_of
 from mrcnn_plus.training.parts import PARTS, learning_rate_factor, part_of
 
 
 class EpochFigures(keras.callbacks.Callback):
-    """Adds to the logs of an epoch what follows from them and from the clock. Comes before callbacks that write logs.
+    """Adds to the logs of an epoch what follows from them and from the clock. Comes before the callbacks of the
+    program, which may look at it, or set the rate of the next epoch.
 
     weight_<loss>, share_<loss>   factor of a loss in the total, and its part of the weighted sum of the five (0 to 1)
     learning_rate                 at the end of the epoch; learning_rate_<part> where LR_MULTIPLIERS changes it
     images_per_second             while training, without validation
-    seconds                       of the whole epoch
 
-    batch_size: images in a step. multipliers: the setting LR_MULTIPLIERS.
+    batch_size: images in a step.
     """
 
-    def __init__(self, batch_size, multipliers):
+    def __init__(self, batch_size):
         super().__init__()
         self.batch_size = batch_size
-        self.multipliers = multipliers
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begin = time.perf_counter()
@@ -44,16 +44,27 @@ class EpochFigures(keras.callbacks.Callback):
         logs.update(weights_and_shares(logs, self.model.loss_weights))
         rate = float(f"{float(read_rate(self.model.optimizer)):.7g}")  # 0.01, and not what float32 makes of it
         logs["learning_rate"] = rate
-        if self.multipliers:
+        multipliers = multipliers_of(self.model.optimizer)
+        if multipliers:
             paths = [variable.path for variable in self.model.trainable_variables]
-            logs.update(rates_by_part(rate, paths, self.multipliers))
+            logs.update(rates_by_part(rate, paths, multipliers))
         if self.steps and self.end > self.begin:
             logs["images_per_second"] = self.batch_size * self.steps / (self.end - self.begin)
-        logs["seconds"] = time.perf_counter() - self.begin
 
     def _end_of_steps(self):
         if self.end is None:
             self.end = time.perf_counter()
+
+
+class EpochSeconds(keras.callbacks.Callback):
+    """Logs `seconds`, the time of a whole epoch, with validation and evaluations. Comes after all that takes time."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["seconds"] = time.perf_counter() - self.begin
 
 
 def weights_and_shares(logs, loss_weights):

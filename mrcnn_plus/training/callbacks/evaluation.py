@@ -1,6 +1,5 @@
 """Average precision while training: evaluates every some epochs and puts the scores into the logs."""
 
-import contextlib
 import logging
 import os
 
@@ -14,6 +13,7 @@ from mrcnn_plus.evaluation.evaluator import check_counts
 from mrcnn_plus.evaluation.result import METRIC_NAMES
 from mrcnn_plus.evaluation.table import summary
 from mrcnn_plus.training.evaluation_files import write_epoch
+from mrcnn_plus.training.optimizers import averaged_weights
 from mrcnn_plus.verbose import log
 
 logger = logging.getLogger(__name__)
@@ -39,9 +39,6 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     result: the newest `EvaluationResult`, or None.
     """
-
-    #: Tells `training.fitting` that it comes before callbacks that write logs.
-    adds_to_logs = True
 
     def __init__(
         self, dataset=None, every=1, *, limit=None, images=8, prefix="val_", model=None, log_dir=None, **options
@@ -111,22 +108,6 @@ class EvaluationCallback(keras.callbacks.Callback):
                 "EvaluationCallback(dataset, model=mask_rcnn)."
             )
         check_prepared(self.dataset, "EvaluationCallback")
-
-
-@contextlib.contextmanager
-def averaged_weights(model):
-    """With the moving averages of the weights in the model, where its optimizer keeps them (`EMA_MOMENTUM`)."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not getattr(optimizer, "use_ema", False):
-        yield
-        return
-    swap = keras.callbacks.SwapEMAWeights()
-    swap.set_model(model)
-    swap.on_test_begin()
-    try:
-        yield
-    finally:
-        swap.on_test_end()
 
 
 def evaluations_of_run(custom_callbacks, config, *, dataset, model, log_dir, writes):

@@ -36,7 +36,8 @@ class LossesFile(keras.callbacks.Callback):
     """Adds a row for every epoch to a CSV file; the column `epoch` counts from 0, as in Keras' `CSVLogger`.
 
     Stages may log different values: a column that is new is put into the file, with empty cells before (`CSVLogger`
-    would write values under the names of others). A run that is resumed goes on in the same file.
+    would write values under the names of others). A run that is resumed goes on in the same file; where it goes back to
+    an older checkpoint, the rows of the epochs that are trained again are replaced.
 
     stage: text for the column `stage`, or None for a file without it.
     """
@@ -53,8 +54,9 @@ class LossesFile(keras.callbacks.Callback):
         try:
             header, rows = read_losses(self.path)
             new = [name for name in row if name not in header]
-            if new:
-                self._write(sorted([*header, *new], key=_place), [*rows, row])
+            before = [known for known in rows if _epoch_of(known) < epoch]
+            if new or len(before) < len(rows):
+                self._write(sorted([*header, *new], key=_place), [*before, row])
                 return
             with open(self.path, "a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, header).writerow(row)
@@ -75,6 +77,12 @@ def read_losses(path):
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         return list(reader.fieldnames or []), list(reader)
+
+
+def _epoch_of(row):
+    """The epoch of a row; -1 for one that cannot be read."""
+    text = row.get("epoch") or ""
+    return int(text) if text.isdecimal() else -1
 
 
 def _place(name):

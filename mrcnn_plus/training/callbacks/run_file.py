@@ -46,7 +46,7 @@ class RunFile(keras.callbacks.Callback):
             "first_epoch": progress.first_epoch + 1,
             "last_epoch": progress.last_epoch,
             "number": progress.number,
-            "of": progress.of,
+            "of": progress.count,
         }
         self.content.update(
             format=_FORMAT,
@@ -148,7 +148,8 @@ def describe_data(dataset):
     if infos and known:
         try:
             names = [str(info["name"]) for info in dataset.class_info]
-            instances = dict(zip(names, count_instances(dataset).tolist(), strict=True))
+            counts = count_instances(dataset, skip_bad_images=True)
+            instances = dict(zip(names, counts.tolist(), strict=True))
             instances.pop(names[0])
         except Exception:  # for the record only: training has its own, better errors for broken data
             logger.debug("%s: instances could not be counted", describe_dataset(dataset), exc_info=True)

@@ -5,10 +5,12 @@ import zlib
 import keras
 import numpy as np
 from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
 
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.training.optimizers import decays_weights
+from mrcnn_plus.training.optimizers import decays_weights, inside, multipliers_of, schedule_of
 from mrcnn_plus.training.parts import PARTS, learning_rate_factor, part_of
+from mrcnn_plus.training.schedules import WarmUp
 from mrcnn_plus.verbose import log
 
 
@@ -51,16 +53,16 @@ class StageLog(keras.callbacks.Callback):
 
 def describe_stage(model, progress, config):
     """Lines that tell what a compiled model trains in a stage."""
-    number = f" {progress.number} of {progress.of}" if progress.of > 1 else ""
+    number = f" {progress.number} of {progress.count}" if progress.count > 1 else ""
     yield f"Stage{number}: layers={progress.layers!r}, epochs {progress.first_epoch + 1} to {progress.last_epoch}"
-    rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+    rate, multipliers = _rate_after_warm_up(model.optimizer), multipliers_of(model.optimizer)
     yield f"  {'part':12} {'variables':>12} {'parameters':>27}   learning rate"
     trained = {id(variable) for variable in model.trainable_variables}
     weights = [variable for variable in model.variables if "seed_generator" not in variable.path]
     for part in PARTS:
         variables = [variable for variable in weights if part_of(variable.path) == part]
         moving = [variable for variable in variables if id(variable) in trained]
-        factors = {learning_rate_factor(variable.path, config.LR_MULTIPLIERS) for variable in moving}
+        factors = {learning_rate_factor(variable.path, multipliers) for variable in moving}
         rates = ", ".join(f"{rate * factor:.3g}" for factor in sorted(factors)) or "-"
         parameters = f"{_parameters(moving):,} of {_parameters(variables):,}"
         yield f"  {part:12} {f'{len(moving)} of {len(variables)}':>12} {parameters:>27}   {rates}"
@@ -68,14 +70,26 @@ def describe_stage(model, progress, config):
     yield f"  normalization: {_normalization_text(config)}"
 
 
+def _rate_after_warm_up(optimizer):
+    """The learning rate of this moment, or that to which it rises."""
+    rate = schedule_of(optimizer)
+    if isinstance(rate, WarmUp):
+        rate = rate.rate(rate.steps) if callable(rate.rate) else rate.rate
+    else:
+        rate = optimizer.learning_rate
+    return float(ops.convert_to_numpy(rate))
+
+
 def _optimizer_text(optimizer, config):
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = inside(optimizer)
     told = [f"optimizer: {type(inner).__name__.removesuffix('ByPart')}"]
-    schedule = inner._learning_rate
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        told.append(f"schedule {type(getattr(schedule, 'rate', schedule)).__name__.replace('float', 'constant')}")
-    if config.WARMUP_STEPS:
-        told.append(f"warm-up {config.WARMUP_STEPS} steps")
+    schedule = schedule_of(optimizer)
+    warm_up = schedule if isinstance(schedule, WarmUp) else None
+    following = schedule if warm_up is None else warm_up.rate
+    if isinstance(following, LearningRateSchedule):
+        told.append(f"schedule {type(following).__name__}")
+    if warm_up is not None:
+        told.append(f"warm-up {warm_up.steps} steps")
     if inner.clipnorm:
         told.append(f"gradient of each variable clipped at {inner.clipnorm:g}")
     if inner.global_clipnorm:

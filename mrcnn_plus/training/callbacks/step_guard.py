@@ -29,7 +29,8 @@ class StepGuard(keras.callbacks.Callback):
     The optimizer (`GuardedOptimizer`) has left the weights alone then, so the file, which holds them too, repeats the
     step: `mrcnn-plus replay FILE`. Raises `NonFiniteError`.
 
-    A loss that jumps to a multiple of what it was is a warning with the images of the step. After each epoch logs
+    A loss, the five by LOSS_WEIGHTS without learnt factors, that jumps to a multiple of what it was is a warning with
+    the images of the step. After each epoch logs
     `gradient_norm` and that of each part, means over the steps, `gradient_norm_max`, the largest of the whole,
     `loss_first` and `loss_max`, the loss of the first step and the largest of a step, and `loss_jumps`, how many steps
     jumped.
@@ -96,8 +97,9 @@ class StepGuard(keras.callbacks.Callback):
         return self.sequence.images_of(self.epoch, step)
 
     def _look_for_jump(self, step, values):
+        loss = sum(self._model.loss_weights.get(name, 1.0) * values[name] for name in LOSS_NAMES)
         usual = statistics.median(self.before) if len(self.before) >= _LEAST_STEPS else math.inf
-        if values["loss"] > _JUMP * usual:
+        if loss > _JUMP * usual:
             self.jumps += 1
             if self.jumps <= _JUMPS_NAMED:
                 losses = ", ".join(f"{name} {values[name]:.3g}" for name in LOSS_NAMES)
@@ -105,9 +107,9 @@ class StepGuard(keras.callbacks.Callback):
                 logger.warning(
                     "Epoch %d, step %d: the loss jumped to %.3g, usual is %.3g (%s). Images: %s. One such step is "
                     "most often a wrong annotation in these images; many are a learning rate that is too high.",
-                    *(self.epoch + 1, step + 1, values["loss"], usual, losses, images),
+                    *(self.epoch + 1, step + 1, loss, usual, losses, images),
                 )
-        self.before.append(values["loss"])
+        self.before.append(loss)
 
     def _stop(self, step, values, norms):
         batch = self.sequence.batch_of(self.epoch, step)

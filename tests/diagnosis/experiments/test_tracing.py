@@ -64,12 +64,12 @@ def test_an_object_that_is_detected_is_found_with_its_mask():
 @pytest.mark.parametrize(
     ("stage", "words", "proposals", "options"),
     [
-        ("anchor", "anchor 0.1", [(OBJECT, SURE_CELL)], {"anchors": [(30, 30, 45, 45)]}),
+        ("anchor", "anchor 0.1", [((20, 20, 35, 35), SURE_CELL)], {"anchors": [(30, 30, 45, 45)]}),
         ("proposal", "proposal 0.1", [((20, 20, 35, 35), SURE_CELL)], {}),
         ("class", "taken for background (0.80; its own class 0.15)", [(OBJECT, (0.8, 0.15, 0.05))], {}),
         ("class", "taken for spore (0.80; its own class 0.15)", [(OBJECT, (0.05, 0.15, 0.8))], {}),
         ("box", "overlap 0.00 after refinement, 1.00 before", [(OBJECT, SURE_CELL, (10, 0, 0, 0))], {}),
-        ("score", "score 0.60, threshold 0.7", [(OBJECT, (0.2, 0.6, 0.2))], {}),
+        ("score", "score 0.600, threshold 0.7", [(OBJECT, (0.2, 0.6, 0.2))], {}),
         ("limit", "2. by score of 2", [((60, 60, 99, 99), (0, 1, 0)), (OBJECT, SURE_CELL)], {"max_instances": 1}),
     ],
 )
@@ -77,6 +77,11 @@ def test_the_stage_that_loses_an_object_is_named_with_the_numbers(stage, words, 
     (lost,) = trace([(OBJECT, CELL)], proposals, **options)
     assert lost.lost_at == stage
     assert words in lost.reason
+
+
+def test_a_proposal_makes_up_for_anchors_that_do_not_fit():
+    (found,) = trace([(OBJECT, CELL)], [(OBJECT, SURE_CELL)], anchors=[(30, 30, 45, 45)])
+    assert found.lost_at == "found"
 
 
 def test_of_two_neighbours_the_one_without_a_box_of_its_own_is_lost_by_suppression():

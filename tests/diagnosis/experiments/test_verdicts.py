@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mrcnn_plus.config import Config
-from mrcnn_plus.diagnosis.experiments.first_batch import FirstBatch, InputValues, LossLevel, Targets
+from mrcnn_plus.diagnosis.experiments.first_batch import FirstBatch, InputValues, LossLevel, RoiAnswers, Targets
 from mrcnn_plus.diagnosis.experiments.funnel import Funnel, TracedObject
 from mrcnn_plus.diagnosis.experiments.lr_range import LearningRateRange
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
@@ -59,6 +59,7 @@ FIRST_BATCH = FirstBatch(
     positive_rois=(10, 4),
     sampled_rois=(32, 12),
     labels={"BG": (0, 30), "cell": (4, 12), "spore": (1, 2)},
+    answers=RoiAnswers(4, 8, 2),
     targets=Targets(0.6, 0.8, 0.7),
     inputs=InputValues(-120.0, 130.0, 3.0, 55.0),
 )
@@ -88,12 +89,17 @@ def test_a_usual_first_batch_of_random_and_of_trained_heads_is_all_right():
         ({"inputs": InputValues(-123.0, -102.0, -115.0, 0.3)}, "EXP007", "hardly vary"),
         ({"inputs": InputValues(-123.0, 60000.0, 9000.0, 8000.0)}, "EXP007", "6e+04"),
         ({"targets": Targets(0.6, 0.8, 0.01)}, "EXP008", "1.0%"),
+        ({"losses": levels(True), "answers": RoiAnswers(1, 2, 11)}, "EXP009", "11 another one"),
     ],
 )
 def test_what_is_wrong_with_a_first_batch_is_named(changes, code, words):
     found = findings(first_batch(**changes))
     assert code in found
     assert words in found[code].message
+
+
+def test_random_heads_may_take_objects_for_anything():
+    assert findings(first_batch(answers=RoiAnswers(0, 0, 14))) == {}
 
 
 def test_a_frozen_part_may_be_without_a_gradient():
@@ -314,6 +320,11 @@ def test_anchors_that_are_far_too_large_are_an_error():
     assert found["EXP040"].where.endswith("RPN_ANCHOR_SCALES")
 
 
+def test_anchors_that_a_trained_rpn_makes_up_for_are_worth_knowing_only():
+    found = findings(proposals(anchor=0.45))
+    assert {code: finding.severity for code, finding in found.items()} == {"EXP040": "info"}
+
+
 def test_objects_that_are_not_proposed_count_only_where_the_rpn_is_trained():
     assert "EXP041" in serious(proposals(rank=None))
     assert serious(proposals(rank=None, is_untrained=True)) == set()
@@ -401,8 +412,14 @@ def test_rates_that_are_too_high_or_too_low_are_named():
 
 def test_a_loss_that_falls_at_no_rate_is_named():
     flat = dataclasses.replace(sweep(), losses=(2.0,) * 100)
-    assert set(findings(flat)) == {"EXP062"}
+    assert serious(flat) == {"EXP062"}
     assert flat.suggestion is None
+    assert serious(dataclasses.replace(flat, is_trained=True)) == set()
+
+
+def test_noise_of_the_batches_is_no_fall():
+    losses = np.random.default_rng(0).lognormal(0, 0.5, 100)
+    assert not dataclasses.replace(sweep(), losses=tuple(losses.tolist())).falls
 
 
 # ---- what becomes of outcomes ----

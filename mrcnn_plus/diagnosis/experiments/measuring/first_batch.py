@@ -4,7 +4,14 @@ import numpy as np
 from keras import ops
 
 from mrcnn_plus.constants import META_FIELDS
-from mrcnn_plus.diagnosis.experiments.first_batch import PART_OF_LOSS, FirstBatch, InputValues, LossLevel, Targets
+from mrcnn_plus.diagnosis.experiments.first_batch import (
+    PART_OF_LOSS,
+    FirstBatch,
+    InputValues,
+    LossLevel,
+    RoiAnswers,
+    Targets,
+)
 from mrcnn_plus.diagnosis.experiments.measuring.subject import (
     borrowed,
     build_batch,
@@ -16,8 +23,8 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
 from mrcnn_plus.network.losses import LOSS_NAMES
-from mrcnn_plus.training.loss_options import compute_losses
 from mrcnn_plus.training.model import L2_NAME
+from mrcnn_plus.training.multi_task_loss import compute_losses
 from mrcnn_plus.training.parts import PARTS, part_of
 
 _NORM = "gradient_norm"
@@ -72,6 +79,7 @@ def first_batch(
         positive_rois=_counts(outputs["target_class_ids"] > 0),
         sampled_rois=_counts(outputs["rois"].any(axis=-1)),
         labels=_labels(batch, outputs, dataset.class_names),
+        answers=_answers(outputs),
         targets=_targets(outputs),
         inputs=input_values(batch),
     )
@@ -103,6 +111,18 @@ def _labels(batch, outputs, class_names):
     }
 
 
+def _answers(outputs):
+    """`RoiAnswers` of the positive ROIs."""
+    wanted = outputs["target_class_ids"]
+    given = outputs["mrcnn_class_logits"].argmax(axis=-1)[wanted > 0]
+    wanted = wanted[wanted > 0]
+    return RoiAnswers(
+        right=int((given == wanted).sum()),
+        background=int((given == 0).sum()),
+        other=int(((given != wanted) & (given > 0)).sum()),
+    )
+
+
 def _targets(outputs):
     """Mean sizes of what the positives should answer."""
     positive_anchors = outputs["target_anchor_labels"] == 1
@@ -123,7 +143,10 @@ def input_values(batch):
     """`InputValues` of the images of a batch, inside their windows."""
     windows = batch["input_image_meta"][:, META_FIELDS["window"]].astype(int)
     inside = [
-        image[y1:y2, x1:x2].ravel() for image, (y1, x1, y2, x2) in zip(batch["input_image"], windows, strict=True)
+        image[y1:y2, x1:x2].reshape(-1, image.shape[-1])
+        for image, (y1, x1, y2, x2) in zip(batch["input_image"], windows, strict=True)
     ]
-    values = np.concatenate(inside).astype(np.float64)
-    return InputValues(float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
+    values = np.concatenate(inside).astype(np.float64)  # [pixels, channels]
+    # By channel, for the means that are subtracted differ between channels and would pass for contrast.
+    deviation = values.std(axis=0).mean()
+    return InputValues(float(values.min()), float(values.max()), float(values.mean()), float(deviation))

@@ -4,9 +4,10 @@ import math
 
 from keras import ops
 
-from mrcnn_plus.diagnosis.experiments.lr_range import DIVERGED, LearningRateRange
+from mrcnn_plus.diagnosis.experiments.lr_range import DIVERGED, LearningRateRange, moving_average
 from mrcnn_plus.diagnosis.experiments.measuring.pictures import curve_picture
 from mrcnn_plus.diagnosis.experiments.measuring.subject import borrowed, take_step
+from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude, csv_text
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network.losses import LOSS_NAMES
@@ -57,6 +58,7 @@ def lr_range(
     )
     rates, losses = [], []
     with borrowed(model, layers=layers) as probe:
+        is_trained = not untrained_parts(probe)
         compile_model(probe, config, least, config.LEARNING_MOMENTUM)
         optimizer = probe.optimizer.inner_optimizer
         for step in range(steps):
@@ -77,15 +79,17 @@ def lr_range(
         layers=() if layers is None else (layers,) if isinstance(layers, str) else tuple(layers),
         optimizer=name,
         images_per_step=int(config.BATCH_SIZE),
+        is_trained=is_trained,
     )
     return conclude(result, config, run=run, figures=_figures(result), notes=notes)
 
 
 def _has_broken_out(losses):
-    """Whether the last three losses are all high, so that it was not a single batch, or one is not finite."""
+    """Whether a loss is not finite, or their moving average is far above its lowest."""
     if not math.isfinite(losses[-1]):
         return True
-    return len(losses) > _LEAST_STEPS and min(losses[-3:]) > _BREAKS_OUT * min(losses)
+    values = moving_average(losses)
+    return len(values) > _LEAST_STEPS and values[-1] > _BREAKS_OUT * min(values[_LEAST_STEPS // 2 :])
 
 
 def _figures(result):

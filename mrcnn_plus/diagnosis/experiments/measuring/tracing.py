@@ -121,11 +121,11 @@ def _assign(boxes, class_ids, found, limit):
 
 def _before_suppression(box, class_id, anchors, answer, found, settings, class_names):
     """The `Trace` of an object up to the threshold of the score; "found" if it came so far."""
-    anchor_iou = compute_overlaps(anchors, box[None]).max()
-    if anchor_iou < HALF:
-        return Trace("anchor", f"best overlap with an anchor {anchor_iou:.2f}", None, None)
     overlaps = compute_overlaps(answer.proposals, box[None])[:, 0] if len(answer.proposals) else np.zeros(1)
     if overlaps.max() < HALF:
+        anchor_iou = compute_overlaps(anchors, box[None]).max()
+        if anchor_iou < HALF:
+            return Trace("anchor", f"best overlap with an anchor {anchor_iou:.2f}", None, None)
         return Trace("proposal", f"best overlap with a proposal {overlaps.max():.2f}", None, None)
     near = np.flatnonzero(overlaps >= HALF)
     own = near[found.class_ids[near] == class_id]
@@ -139,7 +139,7 @@ def _before_suppression(box, class_id, anchors, answer, found, settings, class_n
         )
     score = float(found.scores[own[refined >= HALF]].max())
     if score < settings.min_confidence:
-        return Trace("score", f"score {score:.2f}, threshold {settings.min_confidence:g}", score, None)
+        return Trace("score", f"score {score:.3f}, threshold {settings.min_confidence:g}", score, None)
     return Trace(FOUND, "", score, None)
 
 
