@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 
 from mrcnn_plus.cli import options
@@ -136,7 +135,12 @@ def _run_on_program(arguments):
 
     path, config_name = split_class(arguments.program)
     context = open_program(
-        path, config_name, arguments=arguments.program_arguments, train=arguments.train, val=arguments.val
+        path,
+        config_name,
+        arguments=arguments.program_arguments,
+        train=arguments.train,
+        val=arguments.val,
+        build_datasets=arguments.name != "weights",
     )
     with tempfile.TemporaryDirectory(prefix="mrcnn_plus_") as folder, context as program, options.only_findings():
         dataset, notes = _dataset(arguments, program)
@@ -150,8 +154,7 @@ def _call(name, model, dataset, notes, keywords):
 
     function = EXPERIMENTS[name].function
     given = (model,) if name == "weights" else (model, dataset)
-    with contextlib.suppress(AttributeError):
-        keywords["run"].model = model
+    keywords["run"].model = model
     return function(*given, notes=notes, **keywords)
 
 

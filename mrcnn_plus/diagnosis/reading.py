@@ -42,6 +42,8 @@ LOW_SKILL = {
 SKILLS = {name: f"skill_{name}" for name in LOSSES}
 
 _STEPS_TO_JUDGE = 80
+#: What has not been learnt by then, from random weights on small images, is late; measured in benchmarks/gauntlet.py.
+STEPS_TO_LEARN = 150
 _EPOCHS_TO_JUDGE = 4  # where the number of steps is not known
 _ANNOTATION_RULES = ("DAT049", "DAT057", "DAT047", "DAT056", "DAT016", "TRN004", "DAT041")
 
@@ -73,12 +75,15 @@ def steps_of(history: History, *, stage: bool = False) -> float:
     return float(per_epoch) * len(values) if per_epoch else math.nan
 
 
-def can_judge_learning(history: History) -> bool:
-    """Enough steps and epochs in this stage for a network that learns to have shown it."""
+def can_judge_learning(history: History, *, least_steps: int = _STEPS_TO_JUDGE) -> bool:
+    """Enough steps and epochs in this stage for a network that learns to have shown it.
+
+    least_steps: fewer where something was measured that speaks for itself, more where only learning fails.
+    """
     epochs, steps = len(stage_epochs(history)), steps_of(history, stage=True)
     if math.isnan(steps):
         return epochs >= _EPOCHS_TO_JUDGE
-    return epochs >= 2 and steps >= _STEPS_TO_JUDGE
+    return epochs >= 2 and steps >= least_steps
 
 
 def has_skills(history: History) -> bool:

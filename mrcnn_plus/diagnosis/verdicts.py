@@ -50,6 +50,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "RUN013": ("RUN014", "RUN050", "RUN051", "RUN052"),
     "RUN050": ("RUN052", "RUN051", "RUN014"),
     "RUN073": ("RUN072",),
+    "RUN074": ("RUN070", "RUN072", "RUN023"),
     "RUN071": (),
 }
 _RANK = {code: position for position, code in enumerate(EXPLAINS)}

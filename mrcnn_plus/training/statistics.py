@@ -14,6 +14,24 @@ one; below 0 it would be better to give the same answer always.
 | `skill_mrcnn_mask_loss`   | how often each pixel of a 28 x 28 mask is inside      | binary cross-entropy          |
 | `skill_labels`            | how many of the positive ROIs are of which class      | cross-entropy, no background  |
 
+The other statistics, each for training and with `val_` for validation:
+
+| statistic                               | what it is                                                              |
+|-----------------------------------------|-------------------------------------------------------------------------|
+| `objects`                               | in an image                                                             |
+| `objects_reached`                       | share of the objects that a sampled ROI overlaps by 0.5                 |
+| `positive_anchors`, `positive_rois`     | in an image; `sampled_rois` with the negative ones                      |
+| `anchor_iou`, `anchor_scale`            | of positive anchors: overlap with the object, size as a multiple of it  |
+| `anchor_box_iou`, `anchor_recall`       | of positive anchors: overlap after the deltas, share called objects     |
+| `false_anchors`                         | share of negative anchors that are called objects                       |
+| `roi_iou`, `box_iou`, `mask_iou`        | of positive ROIs: overlap before and after the deltas, of the masks     |
+| `roi_recall`                            | share of positive ROIs that are called an object of any class           |
+| `false_alarms`, `far_rois`              | share without any object near, of ROIs called objects, and of all       |
+| `label_accuracy`, `label_recall`        | positive ROIs of the right class, background left out; mean over classes |
+| `majority_share`, `majority_predicted`  | share of the most frequent class among targets, and among answers       |
+| `classes_seen`                          | number of classes among the positive ROIs                               |
+| `input_mean`, `input_std`               | of the pixels, MEAN_PIXEL subtracted, without padding                   |
+
 All of it are sums and counts that add up over steps and devices, so nothing is averaged wrongly.
 """
 
@@ -114,10 +132,10 @@ def _of_images(inputs, meta, is_image):
     ys = ops.cast(ops.arange(height), "float32")[None, :, None] * _PIXEL_STEP
     xs = ops.cast(ops.arange(width), "float32")[None, None, :] * _PIXEL_STEP
     top, left, bottom, right = (ops.cast(meta.window[:, side], "float32")[:, None, None] for side in range(4))
-    inside = ops.logical_and(
-        ops.logical_and(ys >= top, ys < bottom), ops.logical_and(ops.logical_and(xs >= left, xs < right), True)
-    )
-    inside = ops.logical_and(inside, is_image[:, None, None])[..., None]
+    inside = is_image[:, None, None]
+    for condition in (ys >= top, ys < bottom, xs >= left, xs < right):
+        inside = ops.logical_and(inside, condition)
+    inside = inside[..., None]
     return {
         "images": _count(is_image),
         "pixels": _count(inside) * image.shape[-1],

@@ -318,6 +318,7 @@ def test_a_stage_that_has_ended_early_is_not_trained_again_by_the_same_call(tmp_
     assert "Nothing to train" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_made_longer_after_it_ended_early_has_its_patience_again(tmp_path):
     worse = Puts(val_loss=range(20))
     model = train(toy(tmp_path, EARLY_STOPPING_PATIENCE=2), 8, custom_callbacks=[worse])
@@ -375,6 +376,7 @@ def test_a_newest_run_without_checkpoint_beside_older_ones_is_a_warning(tmp_path
     assert [record.levelname for record in caplog.records if "nothing to resume" in record.getMessage()] == ["WARNING"]
 
 
+@pytest.mark.slow
 def test_two_calls_with_the_same_layers_and_rate_are_two_stages_in_two_processes_too(tmp_path):
     def program(folder, calls):
         model = toy(folder, LR_SCHEDULE="cosine")
@@ -396,6 +398,7 @@ def test_another_rate_in_the_middle_of_a_stage_is_a_new_stage_and_that_is_said(t
     assert "This is another one, layers='all' with 0.03: optimizer, momentum and schedule start anew" in caplog.text
 
 
+@pytest.mark.slow
 def test_stages_that_are_resumed_without_state_take_up_the_schedule_where_it_was(tmp_path):
     stages = [("all", 4, 0.01)]
     whole = train_stages(toy(tmp_path / "whole", LR_SCHEDULE="cosine"), stages)
@@ -419,6 +422,7 @@ def test_a_stage_may_learn_weights_of_losses_and_have_other_steps(tmp_path):
     assert state.best_values["best"]["name"] == "val_plain_loss" and float(column(whole, "val_plain_loss")[1]) > 0
 
 
+@pytest.mark.slow
 def test_averages_of_the_users_own_optimizer_are_saved_and_resumed(tmp_path):
     def settings():
         return {"OPTIMIZER": keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True, ema_momentum=0.5)}

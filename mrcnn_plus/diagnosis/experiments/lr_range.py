@@ -76,14 +76,9 @@ class LearningRateRange(Result):
 
     @property
     def suggestion(self) -> float | None:
-        """A third of the rate with the lowest loss, at most a tenth of that where it breaks out, to one digit; None
+        """A tenth of the rate with the lowest loss, to one digit: there it falls fast, and far from breaking out. None
         where no rate makes the loss fall."""
-        if not self.falls:
-            return None
-        rate = self.rates[self.lowest] / 3
-        if self.diverges_at is not None:
-            rate = min(rate, self.diverges_at / 10)
-        return one_digit(rate)
+        return one_digit(self.rates[self.lowest] / 10) if self.falls else None
 
     @property
     def summary(self) -> str:

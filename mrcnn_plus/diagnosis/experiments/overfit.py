@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from mrcnn_plus.diagnosis.experiments.first_batch import PART_OF_LOSS
@@ -57,8 +56,9 @@ class Overfit(Result):
         return len(self.losses["total"])
 
     def at_start(self, loss: str) -> float:
-        """Mean of a loss over the first steps."""
-        return _mean(self.losses[loss][: self._window])
+        """Mean of a loss over the first steps in which it was above 0: without positive ROIs that of boxes and masks is
+        0, and that is no success."""
+        return _mean([value for value in self.losses[loss] if value > 0][: self._window])
 
     def at_end(self, loss: str) -> float:
         """Mean of a loss over the last steps."""
@@ -115,7 +115,7 @@ class Overfit(Result):
 
 
 def _mean(values):
-    return sum(values) / len(values) if values else math.nan
+    return sum(values) / len(values) if len(values) else 0.0
 
 
 def _failed(facts):

@@ -235,3 +235,48 @@ def precision_collapses(facts, *, least_before=0.1, most_left=0.4):
             epoch=history.epochs[-1],
         )
         return
+
+
+@rule(
+    "RUN074",
+    WARNING,
+    needs=HISTORY,
+    why="Outlines that are learnt in training and never known in validation, from the first epoch on, are learnt by "
+    "heart, or the validation data say something else than the training data.",
+    example="masks: 0.55 learnt in training, at best 0.03 in validation, in 8 epochs",
+    fix="Look at images of both data sets with their masks, `mrcnn-plus preview`; compare sizes, colors and "
+    "annotations.",
+)
+def nothing_carries_over(facts, *, least_learnt=0.35, most_on_new=0.1):
+    """Masks and boxes are learnt in training, and in no epoch were known in validation."""
+    history = facts.history
+    if not reading.can_judge_learning(history, least_steps=reading.STEPS_TO_LEARN):
+        return
+    gaps = {}
+    for name in ("mrcnn_mask_loss", "mrcnn_bbox_loss"):
+        on_new = finite(history.values(f"val_{reading.SKILLS[name]}"))
+        if len(on_new) < 3 or reading.skill(history, name) < least_learnt or on_new.max() > most_on_new:
+            return
+        gaps[name] = (reading.skill(history, name), float(on_new.max()))
+    told = ", ".join(f"{reading.WORDS[name]} {known:.2f} and {new:.2f}" for name, (known, new) in gaps.items())
+    images = ((history.run.get("data") or {}).get("train") or {}).get("images")
+    few = [f"few training images ({images}), learnt by heart"] if images is not None and images < 100 else []
+    yield Violation(
+        f"nothing carries over to the validation data: learnt in training and, at best, in validation: {told}.",
+        where="val_mrcnn_mask_loss",
+        value=gaps["mrcnn_mask_loss"][1],
+        evidence=[
+            text
+            for name in gaps
+            for text in reading.courses(history, reading.SKILLS[name], f"val_{reading.SKILLS[name]}")
+        ],
+        causes=[
+            *reading.lint_causes(history, "DAT0"),
+            *few,
+            "the annotations of the validation data do not lie on their objects, or are of another kind",
+            "validation images look different: size, colors, preprocessing",
+            "the training annotations do not lie on the objects and were learnt by heart",
+        ],
+        experiment="mrcnn-plus evaluate program.py",
+        epoch=history.epochs[-1],
+    )

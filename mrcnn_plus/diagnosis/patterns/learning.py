@@ -26,7 +26,7 @@ _WEIGHTS = "mrcnn-plus experiment weights program.py"
 def nothing_is_learnt(facts, *, most_learnt=1):
     """All losses but `most_learnt` are at the level of an answer that is the same for every image, and stay there."""
     history = facts.history
-    if not reading.can_judge_learning(history):
+    if not reading.can_judge_learning(history, least_steps=reading.STEPS_TO_LEARN):
         return
     if reading.has_skills(history):
         known = [name for name in LOSSES if not math.isnan(reading.skill(history, name))]
@@ -166,7 +166,7 @@ def mask_loss_flat(facts, *, most_fall=0.1, least_epochs=4):
     """The mask loss falls by less than `most_fall` in `least_epochs` or more, while most other losses fall clearly."""
     history = facts.history
     masks = finite(reading.stage_values(history, "mrcnn_mask_loss"))
-    if len(masks) < least_epochs or not reading.can_judge_learning(history):
+    if len(masks) < least_epochs or not reading.can_judge_learning(history, least_steps=reading.STEPS_TO_LEARN):
         return
     others = [name for name in LOSSES[:4] if falls(reading.stage_values(history, name), least=0.2)]
     if len(others) < 2 or change(masks) < -most_fall:
@@ -210,7 +210,7 @@ def mask_loss_flat(facts, *, most_fall=0.1, least_epochs=4):
 def loss_at_trivial_level(facts):
     """One or two losses stay at the level of guessing, while others are learnt."""
     history = facts.history
-    if not reading.can_judge_learning(history):
+    if not reading.can_judge_learning(history, least_steps=reading.STEPS_TO_LEARN):
         return
     if reading.has_skills(history):
         low = [name for name in LOSSES if _stays_low(history, name)]

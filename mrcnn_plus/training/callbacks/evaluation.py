@@ -53,7 +53,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.prefix = prefix
         self.options = options
         self.skip_bad_images = False
-        self.writes = True
+        self.writes = self.prints = True
         self.result = None
 
     @property
@@ -62,12 +62,14 @@ class EvaluationCallback(keras.callbacks.Callback):
         has_masks = "segm" in self.options.get("iou_types", IOU_TYPES)
         return tuple(self.prefix + name for name in METRIC_NAMES if has_masks or not name.startswith("mask"))
 
-    def join(self, *, dataset, model, log_dir, skip_bad_images=False, writes=True):
-        """Take what a run has, where the program gave nothing. writes: whether this host writes files."""
+    def join(self, *, dataset, model, log_dir, skip_bad_images=False, writes=True, prints=True):
+        """Take what a run has, where the program gave nothing. writes, prints: whether this host writes files, and
+        prints the scores.
+        """
         of_run = {"dataset": dataset, "model": model, "log_dir": log_dir}
         chosen = {name: of_run[name] if given is None else given for name, given in self.given.items()}
         self.dataset, self.detector, self.log_dir = chosen["dataset"], chosen["model"], chosen["log_dir"]
-        self.skip_bad_images, self.writes = skip_bad_images, writes
+        self.skip_bad_images, self.writes, self.prints = skip_bad_images, writes, prints
         self._check()
 
     def on_train_begin(self, logs=None):
@@ -81,7 +83,8 @@ class EvaluationCallback(keras.callbacks.Callback):
             self.result = evaluate(self.detector, self.dataset, **options)
         if logs is not None:
             logs.update(self.result.metrics(self.prefix))
-        log(f"\nEvaluation after epoch {epoch + 1}, {len(self.result.images)} images:\n{summary(self.result)}")
+        if self.prints:
+            log(f"\nEvaluation after epoch {epoch + 1}, {len(self.result.images)} images:\n{summary(self.result)}")
         if self.writes and self.log_dir is not None:
             self._write(epoch + 1)
 
@@ -122,7 +125,12 @@ def evaluations_of_run(custom_callbacks, config, *, dataset, model, log_dir, wri
         callbacks += evaluations
     for callback in evaluations:
         callback.join(
-            dataset=dataset, model=model, log_dir=log_dir, skip_bad_images=config.SKIP_BAD_IMAGES, writes=writes
+            dataset=dataset,
+            model=model,
+            log_dir=log_dir,
+            skip_bad_images=config.SKIP_BAD_IMAGES,
+            writes=writes,
+            prints=writes and config.VERBOSE > 0,
         )
     announced = {name for callback in evaluations for name in callback.metric_names}
     scores = {f"val_{name}" for name in METRIC_NAMES}
