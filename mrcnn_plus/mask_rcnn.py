@@ -246,16 +246,23 @@ class MaskRCNN:
 
     # ---- detection -----------------------------------------------------------------------------------------------
 
-    def detect(self, images, verbose=0, *, allow_untrained=False):
+    def detect(self, images, verbose=0, *, allow_untrained=False, return_masks="full"):
         """Find the instances in images.
 
         images: a list of any number of arrays `[height, width, channels]` of any sizes, RGB uint8.
         allow_untrained: detect also with a network of which nothing was loaded or trained.
+        return_masks: "full"; or, for many instances in large images, "crop": a list with what lies in each box, bool
+            `[y2 - y1, x2 - x1]`; or "rle": a list of COCO's run lengths, `{"size": [height, width], "counts": bytes}`.
 
         Returns a list with a dict for each image: 'rois' int32 `[N, (y1, x1, y2, x2)]` pixels, 'class_ids' int32 `[N]`,
         'scores' float32 `[N]`, 'masks' bool `[height, width, N]`.
         """
         self._check_trained(allow_untrained)
+        possible = ("full",) if self._unmolds_by_itself() else detection_outputs.MASK_FORMS
+        if return_masks not in possible:
+            raise ConfigError(
+                f"detect: expected return_masks to be one of {possible}, received: return_masks={return_masks!r}."
+            )
         images = detection_inputs.as_images(images, self.config.IMAGE_CHANNEL_COUNT, place="detect")
         if verbose:
             log(f"Processing {len(images)} images")
@@ -268,29 +275,25 @@ class MaskRCNN:
             waiting.setdefault(shape, []).append((index, image.shape, molded))
             if len(waiting[shape]) == self.config.BATCH_SIZE:
                 full.add(shape)
-                self._detect_batch(waiting.pop(shape), results, verbose)
+                self._detect_batch(waiting.pop(shape), results, verbose, return_masks)
         for shape, batch in waiting.items():
-            self._detect_batch(batch, results, verbose, fill_up=shape in full)
+            self._detect_batch(batch, results, verbose, return_masks, fill_up=shape in full)
         return results
 
-    def _detect_batch(self, batch, results, verbose, *, fill_up=False):
+    def _detect_batch(self, batch, results, verbose, return_masks, *, fill_up=False):
         """Detect in images that mold to one size, given as `(index, original shape, molded inputs)`, into `results`."""
         molded_images, metas, windows = (np.concatenate([molded[part] for _, _, molded in batch]) for part in range(3))
-        outputs = self._predict(molded_images, metas, verbose, fill_up=fill_up)
+        unmold = self._predict(molded_images, metas, verbose, fill_up=fill_up)
         for row, (index, original_shape, _) in enumerate(batch):
-            results[index] = self._result(
-                outputs[0][row], outputs[3][row], original_shape, molded_images[row].shape, windows[row]
-            )
+            results[index] = unmold(row, original_shape, windows[row], return_masks)
 
     def detect_molded(self, molded_images, image_metas, verbose=0):
         """As `detect`, for images `[B, H, W, channels]` that are molded already; results are in molded pixels."""
         self._check_trained(False)
         molded_images, image_metas = self._as_molded(molded_images, image_metas, "detect_molded")
-        outputs = self._predict(molded_images, image_metas, verbose)
-        return [
-            self._result(detections, masks, image.shape, image.shape, np.array([0, 0, *image.shape[:2]]))
-            for image, detections, masks in zip(molded_images, outputs[0], outputs[3], strict=True)
-        ]
+        unmold = self._predict(molded_images, image_metas, verbose)
+        window = np.array([0, 0, *molded_images.shape[1:3]])
+        return [unmold(row, molded_images.shape[1:], window, "full") for row in range(len(molded_images))]
 
     def mold_inputs(self, images):
         """Molded images `[B, H, W, channels]`, metas `[B, 12 + C]`, windows `[B, 4]`; all must mold to one size."""
@@ -318,7 +321,10 @@ class MaskRCNN:
         return anchors.normalized(image_shape)
 
     def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
-        """The outputs of the detection model as arrays. fill_up: to BATCH_SIZE, so that a graph made for it serves."""
+        """Run the network. Returns a function `(row, original shape, window, form of the masks) -> result` of an image.
+
+        fill_up: to BATCH_SIZE, so that a graph made for it serves.
+        """
         require_eager_mode("detect")
         count = len(molded_images)
         missing = max(self.config.BATCH_SIZE - count, 0) if fill_up else 0
@@ -330,12 +336,21 @@ class MaskRCNN:
             log("image_metas", image_metas)
             log("anchors", anchors)
         inputs = [molded_images[rows], image_metas[rows].astype(np.float32), anchors]
-        outputs = self.detection_model.predict_on_batch(inputs)
-        return [np.asarray(output)[:count] for output in outputs]
+        model, shape = self.detection_model, molded_images.shape[1:]
+        if model.network is None or self._unmolds_by_itself():
+            outputs = [np.asarray(output) for output in model.predict_on_batch(inputs)]
+            return lambda row, original_shape, window, form: _result(
+                *self.unmold_detections(outputs[0][row], outputs[3][row], original_shape, shape, window)
+            )
+        detections, masks = model.detector(*inputs)
+        return lambda row, original_shape, window, form: _result(
+            *detection_outputs.unmold_instances(detections[row], masks[row], original_shape, shape, window, form=form)
+        )
 
-    def _result(self, detections, masks, original_shape, molded_shape, window):
-        rois, class_ids, scores, masks = self.unmold_detections(detections, masks, original_shape, molded_shape, window)
-        return {"rois": rois, "class_ids": class_ids, "scores": scores, "masks": masks}
+    def _unmolds_by_itself(self):
+        """Whether the program has its own `unmold_detections`, which wants the masks of all classes."""
+        own = vars(self).get("unmold_detections") or type(self).unmold_detections
+        return own is not MaskRCNN.unmold_detections
 
     def _as_molded(self, molded_images, image_metas, place):
         channels, num_classes = self.config.IMAGE_CHANNEL_COUNT, self.config.NUM_CLASSES
@@ -382,6 +397,10 @@ class MaskRCNN:
         for name, value in values.items():
             log(name, value)
         return values
+
+
+def _result(rois, class_ids, scores, masks):
+    return {"rois": rois, "class_ids": class_ids, "scores": scores, "masks": masks}
 
 
 def _devices(mode, config):

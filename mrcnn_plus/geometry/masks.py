@@ -116,8 +116,13 @@ def unmold_mask(mask, bbox, image_shape):
             "Choose the plane of the detected class first: masks[i, :, :, class_id]."
         )
     full_mask = np.zeros((image_shape[0], image_shape[1]), bool)
-    _paste(mask, bbox, full_mask, half_counts=True)
+    paste_mask(mask, bbox, full_mask)
     return full_mask
+
+
+def paste_mask(mask, bbox, target):
+    """As `unmold_mask`, into an array `[H, W]` that is there: what lies in the box is written, nothing else touched."""
+    _paste(mask, bbox, target, half_counts=True)
 
 
 def _paste(small, box, target, *, half_counts):

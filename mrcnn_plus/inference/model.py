@@ -1,10 +1,12 @@
 """The Keras model that detects: `keras_model` in inference mode, and the twin of a model in training mode."""
 
+import functools
 import threading
 
 import keras
 
 from mrcnn_plus.config_record import SettingsRecord
+from mrcnn_plus.inference.detector import Detector
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
 
 _making = threading.Lock()
@@ -16,6 +18,12 @@ class DetectionModel(MatterportWeightsMixin, keras.Model):
 
     #: The `Network` that it was made from and the `SettingsRecord` of its graph; None for one that Keras loaded.
     network = settings = None
+
+    @functools.cached_property
+    def detector(self):
+        """The `Detector` of this model, made when it is asked for the first time."""
+        with _making:
+            return Detector(self)
 
 
 def detection_model(network, config):

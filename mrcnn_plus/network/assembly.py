@@ -16,7 +16,7 @@ from mrcnn_plus.network import box_ops, image_meta
 from mrcnn_plus.network.anchors import PyramidAnchors
 from mrcnn_plus.network.backbones.resnet import resnet
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
-from mrcnn_plus.network.detections import DetectionLayer
+from mrcnn_plus.network.detections import DetectionLayer, MaskOfClass, OccupiedRows
 from mrcnn_plus.network.heads import ClassifierHead, MaskHead
 from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.pyramid import feature_pyramid
@@ -91,18 +91,25 @@ class Network:
         """
         config = self._config if config is None else config
         with _precision(self.settings.PRECISION):
-            proposals = self._proposals(self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE)
-            _, probabilities, deltas = self.classifier_head(proposals, self.image_meta, self.pyramid[:4])
-            detections = DetectionLayer(
-                config.DETECTION_MAX_INSTANCES,
-                min_confidence=config.DETECTION_MIN_CONFIDENCE,
-                nms_threshold=config.DETECTION_NMS_THRESHOLD,
-                bbox_std_dev=config.BBOX_STD_DEV,
-                name="mrcnn_detection",
-            )([proposals, probabilities, deltas, self.image_meta])
+            proposals, probabilities, deltas, detections = self._detections(config)
             masks = self.mask_head(detections[..., :4], self.image_meta, self.pyramid[:4])
         inputs = [self.image, self.image_meta, self.anchors]
         return inputs, [detections, probabilities, deltas, masks, proposals, self.rpn_class, self.rpn_bbox]
+
+    def instance_graph(self, config=None, *, compiled=True):
+        """As `detection_graph`, with what `detect` needs and nothing else: detections `[B, D, 6]` and the mask of each
+        one's class, `[B, n, 28, 28]`.
+
+        compiled: whether XLA compiles it, so that all shapes are known before; n is D then. Otherwise the mask head
+        runs on the rows that hold a detection, and n is their number.
+        """
+        config = self._config if config is None else config
+        with _precision(self.settings.PRECISION):
+            *_, detections = self._detections(config, compiled=compiled)
+            rows = detections if compiled else OccupiedRows(name="occupied_rows")(detections)
+            masks = self.mask_head(rows[..., :4], self.image_meta, self.pyramid[:4])
+            masks = MaskOfClass(name="mask_of_class")([masks, rows])
+        return [self.image, self.image_meta, self.anchors], [detections, masks]
 
     def training_graph(self):
         """Inputs and outputs of training, both dicts by name; `training.model` computes the losses from them.
@@ -148,10 +155,24 @@ class Network:
         }
         return {tensor.name: tensor for tensor in inputs}, outputs
 
-    def _proposals(self, anchors, config, *, count):
+    def _detections(self, config, *, compiled=True):
+        """Proposals, their class probabilities and deltas, and the detections."""
+        proposals = self._proposals(self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE, compiled=compiled)
+        _, probabilities, deltas = self.classifier_head(proposals, self.image_meta, self.pyramid[:4])
+        detections = DetectionLayer(
+            config.DETECTION_MAX_INSTANCES,
+            min_confidence=config.DETECTION_MIN_CONFIDENCE,
+            nms_threshold=config.DETECTION_NMS_THRESHOLD,
+            bbox_std_dev=config.BBOX_STD_DEV,
+            name="mrcnn_detection",
+        )([proposals, probabilities, deltas, self.image_meta])
+        return proposals, probabilities, deltas, detections
+
+    def _proposals(self, anchors, config, *, count, compiled=True):
         layer = ProposalLayer(
             count,
             config.RPN_NMS_THRESHOLD,
+            compiled=compiled,
             pre_nms_limit=config.PRE_NMS_LIMIT,
             bbox_std_dev=config.RPN_BBOX_STD_DEV,
             min_size=config.RPN_MIN_SIZE,

@@ -20,7 +20,8 @@ class ProposalLayer(keras.layers.Layer):
 
     nms_threshold: overlap above which the lower scored of two boxes goes. pre_nms_limit: anchors looked at, by score.
     bbox_std_dev: `RPN_BBOX_STD_DEV`, the scale of the deltas. min_size: boxes of less height or width, in pixels of the
-    molded image after clipping, are left out before NMS; 0 keeps all. compat: ProposalLayer.
+    molded image after clipping, are left out before NMS; 0 keeps all. compiled: see `greedy_nms`.
+    compat: ProposalLayer.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ProposalLayer(keras.layers.Layer):
         pre_nms_limit=6000,
         bbox_std_dev=(0.1, 0.1, 0.2, 0.2),
         min_size=0,
+        compiled=True,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
@@ -39,6 +41,7 @@ class ProposalLayer(keras.layers.Layer):
         self.pre_nms_limit = int(pre_nms_limit)
         self.bbox_std_dev = [float(value) for value in bbox_std_dev]
         self.min_size = float(min_size)
+        self.compiled = bool(compiled)
 
     def call(self, inputs):
         return self.steps(inputs)["proposals"]
@@ -56,7 +59,10 @@ class ProposalLayer(keras.layers.Layer):
         if self.min_size > 0:
             exists = ops.logical_and(exists, self._is_large(clipped, inputs))
         selected, valid = greedy_nms(
-            clipped, exists, iou_threshold=self.nms_threshold, max_selected=self.proposal_count
+            *(clipped, exists),
+            iou_threshold=self.nms_threshold,
+            max_selected=self.proposal_count,
+            compiled=self.compiled,
         )
         proposals = box_ops.gather_rows(clipped, selected)
         return {
@@ -102,4 +108,5 @@ class ProposalLayer(keras.layers.Layer):
             "pre_nms_limit": self.pre_nms_limit,
             "bbox_std_dev": self.bbox_std_dev,
             "min_size": self.min_size,
+            "compiled": self.compiled,
         }

@@ -17,10 +17,9 @@ from mrcnn_plus.data.loading.process import LoaderProcess, TracebackOfProcess, d
 from mrcnn_plus.data.loading.threads import LoaderThreads
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.resizing import ResizeSettings
-
+from tests.data.data_sets import Rectangles
 from tests.support.loading import Moody, Slow, small
 from tests.support.processes import children_of, is_alive, wait_for
-from tests.data.data_sets import Rectangles
 
 ROOT = Path(__file__).parents[3]
 

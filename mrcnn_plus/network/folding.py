@@ -1,0 +1,75 @@
+"""Frozen batch norm folded into the convolution before it, so that no feature map is written and read a second time.
+
+A frozen norm multiplies every channel by a number and adds another. Both can be done to the kernel and the bias, which
+are small: `norm(conv(x, kernel) + bias) = conv(x, kernel * scale) + (bias - mean) * scale + beta`. The product is made
+in every step, so the layers keep their weights, and what is loaded or trained counts at once. The answer differs by
+rounding alone.
+"""
+
+import keras
+from keras import layers, ops
+
+from mrcnn_plus.network.normalization import BatchNorm
+
+
+def fold_frozen_norms(model):
+    """A `keras.Model` with the inputs, outputs and weights of a functional model, and its frozen norms folded.
+
+    Folded is a `BatchNorm` that uses its stored statistics (`train_bn` False) and is the only one to read a `Conv2D`.
+    """
+    norms = _norms_of_convolutions(model)
+    folded = {conv: NormedConv2D(conv, norm, name=f"{conv.name}_folded") for conv, norm in norms.items()}
+    done = set(norms.values())
+
+    def call(layer, *args, **kwargs):
+        if layer in done:
+            return args[0]
+        return folded.get(layer, layer)(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def _norms_of_convolutions(model):
+    """`{Conv2D: BatchNorm}` of the pairs that can be folded."""
+    pairs = {}
+    for layer in model.layers:
+        if type(layer) is BatchNorm and layer.train_bn is False:
+            before = layer.input._keras_history.operation
+            if type(before) is layers.Conv2D and before.activation is keras.activations.linear:
+                pairs.setdefault(before, []).append(layer)
+    readers = _readers(model)
+    return {conv: norms[0] for conv, norms in pairs.items() if readers[conv.name] == 1}
+
+
+def _readers(model):
+    """By how many layers of the model the output of each layer is read, by name."""
+    counts = {}
+    for layer in model.layers:
+        for node in layer._inbound_nodes:
+            for tensor in node.arguments.keras_tensors:
+                name = tensor._keras_history.operation.name
+                counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+class NormedConv2D(layers.Layer):
+    """A `Conv2D` and the frozen `BatchNorm` after it, computed in one go with the variables of both."""
+
+    def __init__(self, conv, norm, **kwargs):
+        super().__init__(**{"dtype": conv.dtype_policy, **kwargs})
+        self.conv, self.norm = conv, norm
+        self.built = True
+
+    def call(self, inputs):
+        conv, norm = self.conv, self.norm
+        gamma, beta, mean, variance = (
+            ops.cast(value, "float32") for value in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+        )
+        scale = gamma * ops.rsqrt(variance + norm.epsilon)
+        bias = ops.cast(conv.bias, "float32") if conv.use_bias else 0.0
+        kernel = ops.cast(ops.cast(conv.kernel, "float32") * scale, inputs.dtype)
+        outputs = ops.conv(inputs, kernel, strides=list(conv.strides), padding=conv.padding)
+        return outputs + ops.cast((bias - mean) * scale + beta, outputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
