@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from mrcnn_plus.errors import ConfigError, DatasetError, WeightsError
 from mrcnn_plus.mask_rcnn import MaskRCNN
@@ -112,6 +113,27 @@ def test_keras_model_predicts_from_matterports_inputs_in_matterports_order(model
     assert shapes[:3] == [(found, 6), (rois, classes), (rois, classes, 4)]
     assert shapes[3:] == [(found, 28, 28, classes), (rois, 4), (len(anchors), 2), (len(anchors), 4)]
     assert model.anchors.shape == anchors.shape and windows.tolist() == [[0, 0, 64, 64]]
+
+
+def test_detection_answers_as_the_keras_model_whose_masks_a_program_unmolds_itself(tmp_path, images):
+    class Own(MaskRCNN):
+        def unmold_detections(self, detections, mrcnn_mask, *shapes):
+            assert mrcnn_mask.shape[-1] == self.config.NUM_CLASSES
+            return super().unmold_detections(detections, mrcnn_mask, *shapes)
+
+    model = Own("inference", TinyConfig(), tmp_path)
+    own = model.detect(images, allow_untrained=True)
+    Own.unmold_detections = MaskRCNN.unmold_detections
+    assert_same_results(model.detect(images, allow_untrained=True), own)
+
+
+def test_masks_come_in_the_form_that_is_asked_for(model, found, images):
+    crops, runs = (model.detect(images, allow_untrained=True, return_masks=form) for form in ("crop", "rle"))
+    for full, crop, run in zip(found, crops, runs, strict=True):
+        assert [mask.sum() for mask in crop["masks"]] == full["masks"].sum(axis=(0, 1)).tolist()
+        assert coco_mask.area(run["masks"]).tolist() == full["masks"].sum(axis=(0, 1)).tolist()
+    with pytest.raises(ConfigError, match=r"one of \('full', 'crop', 'rle'\), received: return_masks='polygon'"):
+        model.detect(images, allow_untrained=True, return_masks="polygon")
 
 
 def test_detect_molded_answers_in_molded_pixels(model, found, images):

@@ -6,6 +6,8 @@ in every step, so the layers keep their weights, and what is loaded or trained c
 rounding alone.
 """
 
+import collections
+
 import keras
 from keras import layers, ops
 
@@ -42,14 +44,11 @@ def _norms_of_convolutions(model):
 
 
 def _readers(model):
-    """By how many layers of the model the output of each layer is read, by name."""
-    counts = {}
-    for layer in model.layers:
-        for node in layer._inbound_nodes:
-            for tensor in node.arguments.keras_tensors:
-                name = tensor._keras_history.operation.name
-                counts[name] = counts.get(name, 0) + 1
-    return counts
+    """By how many layers the output of each layer is read, by name; an output of the model counts as one more."""
+    read = [
+        tensor for layer in model.layers for node in layer._inbound_nodes for tensor in node.arguments.keras_tensors
+    ]
+    return collections.Counter(tensor._keras_history.operation.name for tensor in [*read, *model.outputs])
 
 
 class NormedConv2D(layers.Layer):

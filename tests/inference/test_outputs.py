@@ -1,9 +1,10 @@
 """From the network's answer to instances of the original image, worked out by hand."""
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from mrcnn_plus.geometry.boxes import norm_boxes
-from mrcnn_plus.inference.outputs import unmold_detections
+from mrcnn_plus.inference.outputs import unmold_detections, unmold_instances
 
 CLASSES = 3
 MOLDED, WINDOW = (128, 128, 3), (32, 0, 96, 128)  # an image of 32 x 64, enlarged twice, padded above and below
@@ -68,3 +69,17 @@ def test_arguments_are_not_changed():
     unmold(detections, masks)
     np.testing.assert_array_equal(detections, copies[0])
     np.testing.assert_array_equal(masks, copies[1])
+
+
+def test_masks_cut_to_their_boxes_and_run_lengths_say_what_full_masks_say():
+    detections, masks = answer([[32, 0, 96, 128], [42, 20, 62, 60], [20, -30, 50, 40]], [1, 2, 1])
+    masks[:, :14, 10:] = 0
+    class_masks = masks[..., 1]
+    boxes, _, _, full = unmold_instances(detections, class_masks, ORIGINAL, MOLDED, WINDOW)
+    *_, crops = unmold_instances(detections, class_masks, ORIGINAL, MOLDED, WINDOW, form="crop")
+    *_, runs = unmold_instances(detections, class_masks, ORIGINAL, MOLDED, WINDOW, form="rle")
+    assert full.any(axis=(0, 1)).all() and not full.all(axis=(0, 1)).any(), "masks with and without pixels"
+    for index, (y1, x1, y2, x2) in enumerate(boxes):
+        assert (crops[index] == full[max(y1, 0) : y2, max(x1, 0) : x2, index]).all() and crops[index].dtype == bool
+        assert crops[index].sum() == full[..., index].sum()
+        assert (coco_mask.decode(runs[index]) == full[..., index]).all()

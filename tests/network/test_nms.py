@@ -28,8 +28,8 @@ def crowded_boxes(batch, count, seed):
 
 
 @pytest.mark.parametrize("iou_threshold", [0.1, 0.3, 0.7])
-@pytest.mark.parametrize("with_classes", [False, True])
-def test_selection_equals_the_slow_version_for_every_image(iou_threshold, with_classes):
+@pytest.mark.parametrize(("with_classes", "compiled"), [(False, True), (True, True), (False, False), (True, False)])
+def test_selection_equals_the_slow_version_for_every_image(iou_threshold, with_classes, compiled):
     boxes = crowded_boxes(3, 80, seed=7)
     rng = np.random.default_rng(1)
     candidates = rng.uniform(size=(3, 80)) < 0.9
@@ -40,6 +40,7 @@ def test_selection_equals_the_slow_version_for_every_image(iou_threshold, with_c
         iou_threshold=iou_threshold,
         max_selected=40,
         class_ids=None if class_ids is None else ops.convert_to_tensor(class_ids),
+        compiled=compiled,
     )
     selected, valid = ops.convert_to_numpy(selected), ops.convert_to_numpy(valid)
     for image in range(3):
@@ -48,19 +49,23 @@ def test_selection_equals_the_slow_version_for_every_image(iou_threshold, with_c
         assert list(selected[image][valid[image]]) == expected
 
 
-def test_no_candidate_selects_nothing():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_no_candidate_selects_nothing(compiled):
     boxes = crowded_boxes(2, 10, seed=0)
+    candidates = ops.zeros((2, 10), dtype="bool")
     selected, valid = greedy_nms(
-        ops.convert_to_tensor(boxes), ops.zeros((2, 10), dtype="bool"), iou_threshold=0.5, max_selected=5
+        *(ops.convert_to_tensor(boxes), candidates), iou_threshold=0.5, max_selected=5, compiled=compiled
     )
     assert not np.any(ops.convert_to_numpy(valid))
     assert np.all(ops.convert_to_numpy(selected) == 0)
 
 
-def test_more_slots_than_boxes_leaves_the_rest_invalid():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_more_slots_than_boxes_leaves_the_rest_invalid(compiled):
     boxes = np.array([[[0, 0, 0.1, 0.1], [0.5, 0.5, 0.9, 0.9]]], "float32")
+    candidates = ops.ones((1, 2), dtype="bool")
     selected, valid = greedy_nms(
-        ops.convert_to_tensor(boxes), ops.ones((1, 2), dtype="bool"), iou_threshold=0.5, max_selected=4
+        *(ops.convert_to_tensor(boxes), candidates), iou_threshold=0.5, max_selected=4, compiled=compiled
     )
     assert ops.convert_to_numpy(valid).tolist() == [[True, True, False, False]]
     assert ops.convert_to_numpy(selected).tolist() == [[0, 1, 0, 0]]
