@@ -12,7 +12,7 @@ from mrcnn_plus.data.loader_errors import explain_loader_error
 from mrcnn_plus.data.seeding import may_draw_globally, seeded_global_states
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
-from mrcnn_plus.geometry.masks import minimize_mask, resize_mask
+from mrcnn_plus.geometry.masks import minimize_mask, resize_mask, resize_to_mini_masks
 from mrcnn_plus.geometry.molding import compose_image_meta
 from mrcnn_plus.geometry.resizing import resize_image
 
@@ -105,27 +105,32 @@ def _bring_to_channels(image, channels, image_name):
 
 def make_ground_truth(dataset, image_id, loaded, *, resize, mini_mask_shape=None, augmentation=None, rng=None):
     """The second half of `load_ground_truth`, from a `LoadedImage`; same arguments and answer."""
-    original_shape = loaded.image.shape
     image, window, scale, padding, crop = resize_image(loaded.image, *resize, rng=rng)
-    if len(loaded.class_ids):
-        masks = resize_mask(loaded.masks, scale, padding, crop).astype(bool, copy=False)
+    if mini_mask_shape is not None and augmentation is None:  # needs no masks of full size
+        boxes_px, masks = resize_to_mini_masks(loaded.masks, scale, padding, crop, tuple(mini_mask_shape))
+        boxes_px, class_ids, masks = _with_pixels(boxes_px, loaded.class_ids, masks)
     else:
-        masks = np.zeros(image.shape[:2] + (0,), bool)
-    if augmentation is not None:
-        seeded = rng is not None and may_draw_globally(augmentation)
-        with seeded_global_states(rng) if seeded else contextlib.nullcontext():
-            image, masks = apply_augmentation(augmentation, image, masks, rng=rng)
-
-    # What has no pixel cannot be learned: its box has no size.
-    boxes_px = extract_bboxes(masks)
-    kept = boxes_px[:, 2] > boxes_px[:, 0]
-    boxes_px, class_ids = boxes_px[kept], loaded.class_ids[kept]
-    masks = masks if kept.all() else masks[..., kept]
+        masks = resize_mask(loaded.masks, scale, padding, crop)
+        if augmentation is not None:
+            image, masks = _augment(augmentation, image, masks, rng)
+        boxes_px, class_ids, masks = _with_pixels(extract_bboxes(masks), loaded.class_ids, masks)
+        if mini_mask_shape is not None:
+            masks = minimize_mask(boxes_px, masks, tuple(mini_mask_shape))
     active_class_ids = find_active_classes(dataset, image_id)
-    if mini_mask_shape is not None:
-        masks = minimize_mask(boxes_px, masks, tuple(mini_mask_shape))
-    meta = compose_image_meta(int(image_id), original_shape, image.shape, window, scale, active_class_ids)
+    meta = compose_image_meta(int(image_id), loaded.image.shape, image.shape, window, scale, active_class_ids)
     return GroundTruth(image, meta, class_ids, boxes_px, masks)
+
+
+def _with_pixels(boxes_px, class_ids, masks):
+    """The instances whose box has a size: what has no pixel left cannot be learned."""
+    kept = boxes_px[:, 2] > boxes_px[:, 0]
+    return (boxes_px, class_ids, masks) if kept.all() else (boxes_px[kept], class_ids[kept], masks[..., kept])
+
+
+def _augment(augmentation, image, masks, rng):
+    seeded = rng is not None and may_draw_globally(augmentation)
+    with seeded_global_states(rng) if seeded else contextlib.nullcontext():
+        return apply_augmentation(augmentation, image, masks, rng=rng)
 
 
 def find_active_classes(dataset, image_id):

@@ -43,6 +43,45 @@ def resize_mask(mask, scale, padding, crop=None):
     return padded
 
 
+def resize_to_mini_masks(mask, scale, padding, crop, mini_shape):
+    """Boxes and mini masks of instances after `resize_image`, without a stack of resized masks in between.
+
+    mask: bool `[H, W, N]` at the size of the file; scale, padding, crop: as `resize_image` returned them.
+    mini_shape: `(height, width)`.
+
+    Returns what `resize_mask`, `extract_bboxes` and `minimize_mask` would one after the other: boxes int32 `[N, 4]` in
+    pixels of the resized image, `(0, 0, 0, 0)` for an instance without a pixel there, and mini masks bool
+    `[height, width, N]`, empty for such. Each instance costs the area of its own box.
+    """
+    mask = _three_dimensional("resize_to_mini_masks", mask)
+    rows, top = _kept_indices(mask.shape[0], scale, padding[0][0], crop and (crop[0], crop[2]))
+    columns, left = _kept_indices(mask.shape[1], scale, padding[1][0], crop and (crop[1], crop[3]))
+    boxes = np.zeros((mask.shape[2], 4), np.int32)
+    mini_masks = np.zeros((*mini_shape, mask.shape[2]), bool)
+    for index, (y1, x1, y2, x2) in enumerate(extract_bboxes(mask)):
+        first_row, end_row = np.searchsorted(rows, (y1, y2))
+        first_column, end_column = np.searchsorted(columns, (x1, x2))
+        plane = np.ascontiguousarray(mask[y1:y2, x1:x2, index])
+        plane = plane[rows[first_row:end_row] - y1][:, columns[first_column:end_column] - x1]
+        if not plane.any():
+            continue
+        inside = extract_bboxes(plane[..., np.newaxis])[0]
+        boxes[index] = inside + np.tile([top + first_row, left + first_column], 2)
+        mini_masks[..., index] = _shrink(plane[inside[0] : inside[2], inside[1] : inside[3]], mini_shape)
+    return boxes, mini_masks
+
+
+def _kept_indices(length, scale, before, window):
+    """Which original pixel each pixel of a resized axis copies, in order, and where the first of them lies.
+
+    before: padding before them. window: `(first, number)` that a crop keeps, or None.
+    """
+    indices = nearest_indices(length, scaled_length(length, scale))
+    if window is not None:
+        indices, before = indices[window[0] : window[0] + window[1]], 0
+    return (indices[:-1] if len(indices) and indices[-1] < 0 else indices), before
+
+
 def minimize_mask(bbox, mask, mini_shape):
     """Cut each mask out along its box and shrink it to the mini mask size.
 
@@ -52,9 +91,8 @@ def minimize_mask(bbox, mask, mini_shape):
     Raises `DatasetError` when a box covers no pixel of the image, as that of an instance without pixels.
     """
     mask = _three_dimensional("minimize_mask", mask)
-    height, width = (int(length) for length in mini_shape)
-    rows, columns = np.arange(height)[:, np.newaxis], np.arange(width)[np.newaxis]
-    mini_mask = np.zeros((height, width, mask.shape[2]), bool)
+    mini_shape = tuple(int(length) for length in mini_shape)
+    mini_mask = np.zeros((*mini_shape, mask.shape[2]), bool)
     for index in range(mask.shape[2]):
         y1, x1, y2, x2 = _whole_box(bbox[index])
         cut_out = mask[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0), index]
@@ -65,13 +103,17 @@ def minimize_mask(bbox, mask, mini_shape):
                 f"bbox[{index}]={(y1, x1, y2, x2)}. Remove instances without pixels before (a mask can become empty "
                 "by resizing, cropping or augmentation)."
             )
-        enlarged = cut_out.shape[0] < height or cut_out.shape[1] < width
-        if enlarged and cut_out.all():
-            mini_mask[..., index] = True  # compat: scikit-image's clipping undoes its dark border here
-        else:
-            samples = sample_bilinear(cut_out, (height, width), rows, columns)
-            mini_mask[..., index] = samples > 0.5
+        mini_mask[..., index] = _shrink(cut_out, mini_shape)
     return mini_mask
+
+
+def _shrink(cut_out, mini_shape):
+    """A cut-out, bool `[h, w]`, in the shape of mini masks: bilinear samples, rounded."""
+    enlarged = cut_out.shape[0] < mini_shape[0] or cut_out.shape[1] < mini_shape[1]
+    if enlarged and cut_out.all():
+        return True  # compat: scikit-image's clipping undoes its dark border here
+    rows, columns = np.arange(mini_shape[0])[:, np.newaxis], np.arange(mini_shape[1])[np.newaxis]
+    return sample_bilinear(cut_out, mini_shape, rows, columns) > 0.5
 
 
 def mold_mask(mask, *, mini_shape=None):

@@ -14,6 +14,7 @@ from mrcnn_plus.geometry.masks import (
     minimize_mask,
     mold_mask,
     resize_mask,
+    resize_to_mini_masks,
     unmold_mask,
 )
 from mrcnn_plus.geometry.resizing import resize_image
@@ -43,6 +44,28 @@ def blobs(height, width, count, seed):
         plane[y, x] = True
         planes.append(plane)
     return np.stack(planes, axis=-1)
+
+
+# --- mini masks without full-size masks in between ---
+
+SIZES = [(60, 90, 0.7), (60, 90, 1.0), (50, 70, 1.9), (37, 91, 64 / 91), (128, 100, 0.11), (5, 3, 20.0), (1, 40, 3.0)]
+
+
+@pytest.mark.parametrize(("height", "width", "scale"), SIZES)
+@pytest.mark.parametrize("cropped", [False, True])
+def test_mini_masks_made_at_once_are_those_of_resizing_boxes_and_minimizing(height, width, scale, cropped):
+    masks = np.concatenate([blobs(height, width, 12, seed=height), np.zeros((height, width, 1), bool)], axis=-1)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    window = (new_height // 3, new_width // 4, new_height // 2 + 1, new_width // 2 + 1) if cropped else None
+    padding = NO_PADDING if cropped else [(3, 7), (0, 5), (0, 0)]
+    resized = resize_mask(masks, scale, padding, window)
+    expected = extract_bboxes(resized)
+    boxes, mini = resize_to_mini_masks(masks, scale, padding, window, (14, 20))
+    np.testing.assert_array_equal(boxes, expected)
+    alive = expected[:, 2] > expected[:, 0]
+    assert alive.any() and not alive.all()
+    np.testing.assert_array_equal(mini[..., alive], minimize_mask(boxes[alive], resized[..., alive], (14, 20)))
+    assert not mini[..., ~alive].any()
 
 
 # --- recorded answers ---
