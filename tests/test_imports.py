@@ -19,7 +19,7 @@ ORDER = [
     {"config_base"},
     {"config", "config_record"},
     {"geometry"},
-    {"config_values"},
+    {"config_values", "execution"},
     {"data", "network", "weights", "evaluation", "drawing"},
     {"inference", "lint"},
     {"training"},
