@@ -35,10 +35,11 @@ demo: $(RUNTIME)
 
 test: $(DEVELOPMENT)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow and not slow_on_jax"
 
 test-slow: $(DEVELOPMENT)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and (slow or slow_on_jax)"
 
 test-torch: $(TORCH_STAMP)
 	KERAS_BACKEND=torch $(TORCH_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow"

@@ -15,7 +15,7 @@ from mrcnn_plus.mask_rcnn import MaskRCNN
 
 from ..support import make_weights
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, pytest.mark.slow_on_jax]
 
 
 class RecordedConfig(Config):

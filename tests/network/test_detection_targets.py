@@ -91,6 +91,7 @@ def index_of(roi, proposals):
 
 
 @backend
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize(("mini", "mask_size"), [(True, 14), (False, 32)])
 @pytest.mark.parametrize("ids", [(1, 2, 1), (2, -1, 1)], ids=["objects", "with a crowd"])
 def test_with_room_for_all_every_proposal_gets_the_targets_of_the_slow_version(mini, mask_size, ids):
@@ -144,6 +145,7 @@ def test_another_draw_takes_other_proposals():
 
 
 @backend
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize("ids", [(), (-1, -2)], ids=["no object", "crowds only"])
 def test_without_a_positive_proposal_the_negatives_are_still_drawn(ids):
     """The original gives no ROI at all then, and the class head learns nothing from the image."""
@@ -171,6 +173,7 @@ def test_proposals_on_a_crowd_are_neither_positive_nor_negative():
 
 
 @backend
+@pytest.mark.slow_on_jax
 def test_an_object_of_one_pixel_gives_finite_targets():
     box = np.array([0.5, 0.5, 0.5 + 1 / 63, 0.5 + 1 / 63], "float32")
     gt_boxes, gt_ids = np.zeros((SLOTS, 4), "float32"), np.zeros(SLOTS, "int32")

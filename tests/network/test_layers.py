@@ -23,7 +23,7 @@ from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.roi_align import PyramidROIAlign
 from mrcnn_plus.network.rpn_targets import RPNTargetLayer
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, pytest.mark.slow_on_jax]
 
 STD_DEV = [0.3, 0.4, 0.5, 0.6]
 B, R, G, C, SIDE = 2, 9, 4, 3, 64

@@ -89,6 +89,7 @@ def test_a_step_moves_every_part_and_its_total_is_the_sum_of_the_losses(trainee)
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize("images", [[0, 0], [0, 2]], ids=["in both images", "in one image"])
 def test_images_without_an_instance_teach_what_is_background(trainee, images):
     logs, moved = trainee.step(batch_of(Figures(images), trainee.config))
@@ -100,6 +101,7 @@ def test_images_without_an_instance_teach_what_is_background(trainee, images):
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_an_instance_of_one_pixel_has_an_anchor_and_finite_gradients(trainee):
     batch = batch_of(Figures([[(SQUARE, 30, 30, 1)], [(DISC, 0, 63, 1)]]), trainee.config)
     boxes = batch["input_gt_boxes"][:, 0]
@@ -109,6 +111,7 @@ def test_an_instance_of_one_pixel_has_an_anchor_and_finite_gradients(trainee):
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_a_batch_in_which_no_proposal_is_positive_still_trains_the_rpn_and_the_classes(trainee):
     batch = batch_of(Figures([[(SQUARE, 30, 30, 3)], [(DISC, 10, 50, 3)]]), trainee.config)
     logs, moved = trainee.step(batch)
@@ -119,6 +122,7 @@ def test_a_batch_in_which_no_proposal_is_positive_still_trains_the_rpn_and_the_c
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_crowds_are_neither_objects_nor_background(trainee):
     crowd = [(CROWD_OF_SQUARES, 32, 32, 80)]
     batch = batch_of(Figures([crowd, [*crowd, (DISC, 20, 20, 30)]]), trainee.config)

@@ -463,6 +463,7 @@ def own_backbone():
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_own_backbone_round_trips_although_keras_numbers_its_layers_anew(build_model, small_layout, tmp_path):
     models = []
     for _ in range(2):

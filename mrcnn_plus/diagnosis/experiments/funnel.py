@@ -89,9 +89,12 @@ class Funnel(Result):
     @property
     def summary(self) -> str:
         found = len(self.lost_at(FOUND))
+        lost = Counter(item.lost_at for item in self.objects if item.lost_at != FOUND).most_common(2)
+        most = " and ".join(f"{stage!r} ({count})" for stage, count in lost)
+        where = f"most are lost at {most}, which is not much for a single stage" if lost else "none is lost"
         return (
-            f"{found} of {len(self.objects)} objects in {self.images} images are found with a good mask; no stage "
-            f"loses many. {self.false_detections} of {self.detections} detections belong to no object."
+            f"{found} of {len(self.objects)} objects in {self.images} images are found with a good mask; {where}. "
+            f"{self.false_detections} of {self.detections} detections belong to no object."
         )
 
     def tables(self):

@@ -137,6 +137,8 @@ def test_losses_that_stay_high_on_own_detections_are_named():
     found = findings(consistency(own=own))
     assert set(found) == {"EXP011"}
     assert "mrcnn_mask_loss 0.9" in found["EXP011"].message
+    undertrained = {**consistency().annotated, "mrcnn_mask_loss": 1.2}
+    assert serious(consistency(own=own, annotated=undertrained)) == set()
 
 
 def test_batch_normalization_that_differs_in_training_is_named():
