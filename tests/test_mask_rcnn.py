@@ -153,7 +153,7 @@ def test_intermediate_tensors_have_the_names_of_matterports_notebooks(model, ima
     wanted += [(name, model.keras_model.get_layer(name).output) for name in layers]
     values = model.run_graph(images[:1], wanted)
     assert list(values) == [name for name, _ in wanted]
-    kept = values["refined_anchors_clipped"][0][values["rpn_non_max_suppression"][0]]
+    kept = values["refined_anchors_clipped"][0, values["rpn_non_max_suppression"]]
     valid = np.any(values["ROI"][0] != 0, axis=-1)
     np.testing.assert_allclose(kept[valid], values["ROI"][0][valid], atol=1e-6)
     assert values["mrcnn_mask"].shape[:2] == (1, model.config.DETECTION_MAX_INSTANCES)

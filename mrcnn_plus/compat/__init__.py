@@ -7,6 +7,7 @@ for it, and the line to write today. What a program really used is recorded and 
     shims.py            a shim, the record of uses, and what counts as the user's own file
     patching.py         how shims come into a module when it is imported
     libraries.py        the list of all
-    numpy_names.py, tensorflow_1.py, keras_2.py, ...   one file for each library
+    numpy_names.py, tensorflow_1.py, keras_2.py, ...   one file for each library, or part of one
+    copies.py        copies of Matterport's package beside the program
     program.py          running a program or notebook as Python would
 """

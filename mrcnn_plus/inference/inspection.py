@@ -23,6 +23,8 @@ class _ProposalSteps(keras.layers.Layer):
 def find_tensor(model, name):
     """The symbolic tensor for a name of Matterport's TensorFlow graph, such as 'ROI/refined_anchors:0', or None.
 
+    Boxes are `[B, K, (y1, x1, y2, x2)]`; 'ROI/rpn_non_max_suppression:0' is `[count]`, rows of the first image's boxes.
+
     compat: MaskRCNN.ancestor, which walked the TensorFlow graph.
     """
     layer_name, _, step = name.split(":")[0].partition("/")
@@ -30,8 +32,10 @@ def find_tensor(model, name):
     if layer is None:
         return None
     if isinstance(layer, ProposalLayer) and step:
-        steps = _ProposalSteps(layer)(layer.input)
-        return steps.get(step.split("/")[0])
+        step = step.split("/")[0]
+        tensor = _ProposalSteps(layer)(layer.input).get(step)
+        # compat: MaskRCNN.ancestor. Matterport's graph has a node of NMS for each image; the name is that of the first.
+        return tensor[0] if step == "rpn_non_max_suppression" else tensor
     return layer.output
 
 

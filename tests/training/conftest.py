@@ -41,6 +41,18 @@ class Recorder(keras.callbacks.Callback):
         self.trainable = {weight.path for weight in self.model.trainable_weights}
 
 
+class Watched:
+    """Detects with a model and keeps the weights that it has then."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def detect(self, images):
+        self.results = self.model.detect(images)
+        self.weights = weights_of(self.model.keras_model)
+        return self.results
+
+
 class RunConfig(FiveConvolutions):
     NAME = "Figures"
 
@@ -49,7 +61,7 @@ class RunConfig(FiveConvolutions):
 def two_stages(tmp_path_factory):
     """`train` twice: epochs 1 and 2 of 'heads' at 0.01, epoch 3 of 'all' at 0.001.
 
-    Fields: model, heads, all, val, evaluation.
+    Fields: model, heads, all, val, and of the evaluation after epoch 3 evaluation, watched.
     """
     folder = tmp_path_factory.mktemp("runs")
     run = SimpleNamespace(heads=Recorder(), all=Recorder(), folder=folder)
@@ -60,6 +72,7 @@ def two_stages(tmp_path_factory):
     run.model.train(run.train, run.val, **stage, custom_callbacks=[run.heads])
     run.epoch_after_heads = run.model.epoch
     stage = {"learning_rate": 0.001, "epochs": 3, "layers": "all", "lint": "off"}
-    run.evaluation = EvaluationCallback(Figures([2, 0, 3], [(64, 64), (50, 80), (64, 64)]))
+    run.watched = Watched(run.model)
+    run.evaluation = EvaluationCallback(Figures([2, 0, 3], [(64, 64), (50, 80), (64, 64)]), model=run.watched)
     run.model.train(run.train, run.val, **stage, custom_callbacks=[run.all, run.evaluation])
     return run

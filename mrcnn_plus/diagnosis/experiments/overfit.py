@@ -14,6 +14,8 @@ GOOD_MASK = 0.8
 REACHED, OUT_OF_STEPS, OUT_OF_TIME, NOT_FINITE = "reached", "steps", "time", "not finite"
 #: After fewer steps nothing is said about a loss that has not fallen.
 LEAST_STEPS = 50
+#: Times the first total, beyond which the loss counts as exploded.
+EXPLOSION = 10.0
 _WINDOW = 0.1  # share of the steps that "at the beginning" and "at the end" are the means of
 
 
@@ -79,6 +81,12 @@ class Overfit(Result):
         window = max(1, self.steps // 5)
         before, last = self.losses["total"][-2 * window : -window], self.losses["total"][-window:]
         return bool(before) and _mean(last) < 0.9 * _mean(before)
+
+    @property
+    def exploded(self) -> bool:
+        """Whether a value was not finite, or the total rose to many times what it began with, even if it came back."""
+        total = self.losses["total"]
+        return self.stopped == NOT_FINITE or (bool(total) and max(total) > EXPLOSION * total[0])
 
     @property
     def is_undecided(self) -> bool:
@@ -172,7 +180,7 @@ def frozen_part_does_not_learn(facts):
 def few_images_are_not_learnt(facts, *, most=0.6):
     """After all steps the total is above `most` of what it was, and no part is frozen by mistake."""
     result = _failed(facts)
-    if result is None or _frozen(result) or result.stopped == NOT_FINITE or result.is_undecided:
+    if result is None or _frozen(result) or result.exploded or result.is_undecided:
         return
     if result.fell_to("total") > most and result.fell_to("total") < 1.5:
         stuck = _stuck(result)
@@ -213,24 +221,27 @@ def _causes_of_stuck(result, stuck):
     fix="A tenth of the learning rate; GRADIENT_CLIP_BY = 'global', WARMUP_STEPS = 100.",
 )
 def overfit_diverges(facts, *, factor=1.5, least_steps=10):
-    """The total ends `factor` times as high as it began, after `least_steps` or more, or a value is not finite."""
+    """The total ends `factor` times as high as it began, after `least_steps` or more, or rises to ten times on its way,
+    or a value is not finite."""
     result = _failed(facts)
     if result is None:
         return
-    if result.stopped == NOT_FINITE or (result.fell_to("total") >= factor and result.steps >= least_steps):
-        what = "a value is not finite" if result.stopped == NOT_FINITE else f"it ends at {result.at_end('total'):.3g}"
-        yield Violation(
-            f"The loss explodes on {len(result.images)} images: it begins at {result.losses['total'][0]:.3g}, and "
-            f"after {result.steps} steps {what}.",
-            setting="LEARNING_RATE",
-            value=result.learning_rate,
-            causes=[
-                f"the learning rate {result.learning_rate:g} is too high for this optimizer ({result.optimizer})",
-                "features explode in a random backbone under batch normalization with stored statistics",
-            ],
-            experiment="mrcnn-plus experiment lr-range",
-            changes={"LEARNING_RATE": result.learning_rate / 10},
-        )
+    if not result.exploded and (result.fell_to("total") < factor or result.steps < least_steps):
+        return
+    total = result.losses["total"]
+    what = "a value is not finite" if result.stopped == NOT_FINITE else f"it has risen to {max(total):.3g}"
+    yield Violation(
+        f"The loss explodes on {len(result.images)} images: it begins at {total[0]:.3g}, and after "
+        f"{result.steps if result.stopped == NOT_FINITE else total.index(max(total)) + 1} steps {what}.",
+        setting="LEARNING_RATE",
+        value=result.learning_rate,
+        causes=[
+            f"the learning rate {result.learning_rate:g} is too high for this optimizer ({result.optimizer})",
+            "features explode in a random backbone under batch normalization with stored statistics",
+        ],
+        experiment="mrcnn-plus experiment lr-range",
+        changes={"LEARNING_RATE": result.learning_rate / 10},
+    )
 
 
 @rule(
@@ -245,7 +256,7 @@ def learnt_but_not_detected(facts, *, most=0.6, good_box=0.7, nearly=0.7):
     """The loss has fallen below `most` of its start and no further, and masks do not reach 0.8 (a warning from `nearly`
     on); says whether boxes are found."""
     result = _failed(facts)
-    if result is None or _frozen(result) or result.fell_to("total") > most or result.is_undecided:
+    if result is None or _frozen(result) or result.exploded or result.fell_to("total") > most or result.is_undecided:
         return
     best = result.best
     if best.box_iou >= good_box:
@@ -296,7 +307,7 @@ def learnt_but_not_detected(facts, *, most=0.6, good_box=0.7, nearly=0.7):
 def overfit_is_not_decided(facts):
     """Steps or time were up while the total was still falling, or after very few steps."""
     result = _failed(facts)
-    if result is None or _frozen(result) or not result.is_undecided:
+    if result is None or _frozen(result) or result.exploded or not result.is_undecided:
         return
     limit = "the time was up" if result.stopped == OUT_OF_TIME else "the steps were up"
     why = f"the loss was still falling when {limit}" if result.is_falling else f"{limit} after {result.steps} steps"
