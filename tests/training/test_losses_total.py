@@ -49,7 +49,7 @@ def test_l2_is_of_the_layers_that_train_in_this_stage(two_stages, stage):
 def test_every_loss_is_named_in_the_logs_and_no_other(two_stages):
     names = {"loss", "l2_loss", *LOSS_NAMES}
     logged = {name for name in two_stages.all.epochs[2] if name.endswith("loss")}
-    figures = {name for name in logged if name.startswith(("weight_", "share_"))}
+    figures = {name for name in logged if name.startswith(("weight_", "share_", "skill_", "val_skill_"))}
     assert logged - figures == names | {f"val_{name}" for name in names}
 
 

@@ -136,7 +136,7 @@ def trained_head_knows_nothing(facts, *, share=0.9):
     example="0 positive ROIs in a batch with 7 objects",
     fix="Fit the anchors to the objects: `mrcnn_plus.lint.suggest_anchors`.",
 )
-def no_positives(facts, *, least_share=0.5):
+def no_positives_in_the_batch(facts, *, least_share=0.5):
     """A batch with objects has no positive anchor, or less than `least_share` of its images have a positive ROI, which
     is an info if the RPN is untrained."""
     result = facts.experiment
