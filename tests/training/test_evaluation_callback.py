@@ -241,6 +241,7 @@ def test_averaged_weights_are_evaluated_and_training_goes_on_with_the_others(tmp
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_a_model_in_the_middle_of_training_is_evaluated_with_the_weights_of_the_moment(two_stages):
     # It was the last thing before training ended, so the weights and the result have to be there still.
     weights = weights_of(two_stages.model.keras_model)

@@ -71,6 +71,7 @@ def test_a_layer_that_was_moved_and_moved_back_shows_against_a_file(model, tmp_p
 
 
 @pytest.mark.backend
+@pytest.mark.slow_on_jax
 def test_the_first_batch_of_random_heads_is_at_the_level_of_knowing_nothing(model, unchanged):
     with step_by_step():
         outcome = diagnosis.first_batch(model, FIGURES, images=2)
