@@ -42,7 +42,8 @@ LOW_SKILL = {
 SKILLS = {name: f"skill_{name}" for name in LOSSES}
 
 _STEPS_TO_JUDGE = 80
-#: What has not been learnt by then, from random weights on small images, is late; measured in benchmarks/gauntlet.py.
+#: What has not been learnt by then, from random weights on small images, is late. One healthy run of
+#: benchmarks/gauntlet.py has confirmed it so far.
 STEPS_TO_LEARN = 150
 _EPOCHS_TO_JUDGE = 4  # where the number of steps is not known
 _ANNOTATION_RULES = ("DAT049", "DAT057", "DAT047", "DAT056", "DAT016", "TRN004", "DAT041")
