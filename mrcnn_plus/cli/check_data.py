@@ -79,10 +79,9 @@ def _check(train, val, arguments):
     }
     if not arguments.config:
         return lint.check(None, train, val, **rules)
-    from mrcnn_plus.cli.lint import split_class
     from mrcnn_plus.lint.programs import open_program
 
-    with open_program(*split_class(arguments.config), build_datasets=False) as program:
+    with open_program(*options.split_class(arguments.config), build_datasets=False) as program:
         for text in program.notes:
             options.note(text)
         found = program.configs[0]

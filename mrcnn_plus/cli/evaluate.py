@@ -46,7 +46,7 @@ def add_parser(commands) -> argparse.ArgumentParser:
     model.add_argument("--logs", metavar="DIR", help="folder of the runs, for last (default: as the program says)")
     data = parser.add_argument_group("data")
     data.add_argument("--data", metavar="PATH", help="data in a known format, in place of the program's")
-    options.add_reader_options(options.DataFormat(data))
+    options.add_reader_options(data, format_option="--data-format")
     data.add_argument("--train", metavar="CALL", help="expression that builds the training data")
     data.add_argument("--val", metavar="CALL", help="the same for the validation data")
     data.add_argument("--data-of", choices=("val", "train"), default="val", help="which data (default: val)")
@@ -111,21 +111,10 @@ def _evaluate_saved(arguments):
 
 
 def _evaluate_program(arguments):
-    from mrcnn_plus.cli.lint import split_class
     from mrcnn_plus.evaluation import evaluate
-    from mrcnn_plus.lint.programs import open_program
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    path, config_name = split_class(arguments.program)
-    context = open_program(
-        path,
-        config_name,
-        arguments=arguments.program_arguments,
-        train=arguments.train,
-        val=arguments.val,
-        build_datasets=not arguments.data,
-    )
-    with context as program:
+    with options.open_program(arguments, build_datasets=not arguments.data) as program:
         # What a program prints must not mix with the result.
         with contextlib.redirect_stdout(sys.stderr):
             dataset = _dataset(arguments, program)
@@ -176,10 +165,7 @@ def _model(arguments, program):
     from mrcnn_plus.mask_rcnn import MaskRCNN
     from mrcnn_plus.weights.pretrained import find_weights
 
-    for name in filter(str.isupper, dir(config)):
-        value = getattr(config, name, None)
-        if isinstance(value, stand_ins.StandIn):
-            setattr(config, name, stand_ins.resolve(value))
+    stand_ins.resolve_settings(config)
     config.GPU_COUNT = config.IMAGES_PER_GPU = 1
     model = MaskRCNN(mode="inference", config=config, model_dir=folder)
     path = path or find_weights(arguments.weights, model)

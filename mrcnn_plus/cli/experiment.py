@@ -130,18 +130,7 @@ def _refuse_unused(arguments):
 def _run_on_program(arguments):
     import tempfile
 
-    from mrcnn_plus.cli.lint import split_class
-    from mrcnn_plus.lint.programs import open_program
-
-    path, config_name = split_class(arguments.program)
-    context = open_program(
-        path,
-        config_name,
-        arguments=arguments.program_arguments,
-        train=arguments.train,
-        val=arguments.val,
-        build_datasets=arguments.name != "weights",
-    )
+    context = options.open_program(arguments, build_datasets=arguments.name != "weights")
     with tempfile.TemporaryDirectory(prefix="mrcnn_plus_") as folder, context as program, options.only_findings():
         dataset, notes = _dataset(arguments, program)
         model, loaded, more = _model(arguments, program, folder)
@@ -183,8 +172,7 @@ def _model(arguments, program, folder):
 
     found = program.configs[0]
     config = found.config
-    for name, value in vars(config).items():
-        setattr(config, name, stand_ins.resolve(value))
+    stand_ins.resolve_settings(config)
     if config.GPU_COUNT > 1:  # an experiment takes one device, with the program's batch
         config.IMAGES_PER_GPU, config.GPU_COUNT = config.BATCH_SIZE, 1
     model = MaskRCNN(mode="training", config=config, model_dir=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from mrcnn_plus.cli import options
 
@@ -49,7 +48,7 @@ def add_parser(commands) -> argparse.ArgumentParser:
     data.add_argument("--val", metavar="CALL", help="the same for the validation data")
     data.add_argument("--data", metavar="PATH", help="training data in a known format, in place of the program's")
     data.add_argument("--val-data", metavar="PATH", help="the same for the validation data")
-    options.add_reader_options(options.DataFormat(data))
+    options.add_reader_options(data, format_option="--data-format")
     data.add_argument("--no-data", action="store_true", help="check only the settings")
     options.add_rule_options(parser)
     output = parser.add_argument_group("output")
@@ -68,20 +67,9 @@ def run(arguments) -> int:
         from mrcnn_plus.errors import ConfigError
 
         raise ConfigError("expected a program, received none. Try: mrcnn-plus lint train.py")
-    from mrcnn_plus.lint.programs import open_program
 
-    path, config_name = split_class(arguments.program)
     builds = not (arguments.no_data or arguments.data)
-    program_context = open_program(
-        path,
-        config_name,
-        static=arguments.static,
-        arguments=arguments.program_arguments,
-        train=arguments.train,
-        val=arguments.val,
-        build_datasets=builds,
-    )
-    with program_context as program:
+    with options.open_program(arguments, static=arguments.static, build_datasets=builds) as program:
         if arguments.data:
             _open_data(program, arguments)
         with options.only_findings():
@@ -190,14 +178,6 @@ def _header(program) -> list[str]:
         data = f"{len(program.train.image_info)} training images"
         data += f", {len(program.val.image_info)} validation images" if program.val is not None else ""
     return [program.path, f"{names}; {data}"]
-
-
-def split_class(text: str) -> tuple[str, str | None]:
-    """`train.py:MyConfig` -> `("train.py", "MyConfig")`."""
-    path, colon, name = text.rpartition(":")
-    if os.path.exists(text) or not colon or not name.isidentifier():
-        return text, None
-    return path, name
 
 
 def _about_rules(arguments) -> int:

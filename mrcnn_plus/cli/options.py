@@ -42,11 +42,14 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_reader_options(parser) -> None:
-    """How the files of a data set are read; the names are those of `open_dataset`."""
+def add_reader_options(parser, *, format_option: str = "--format") -> None:
+    """How the files of a data set are read; the names are those of `open_dataset`.
+
+    format_option: "--data-format" where `--format` is that of the output.
+    """
     parser.add_argument("--images", metavar="DIR", help="folder of the images, if not beside the annotations")
     parser.add_argument(
-        "--format",
+        format_option,
         dest="data_format",
         metavar="FORMAT",
         default="auto",
@@ -60,16 +63,6 @@ def add_reader_options(parser) -> None:
     )
 
 
-class DataFormat:
-    """A group of arguments to which the readers' `--format` is added as `--data-format`: the output has the other."""
-
-    def __init__(self, group):
-        self.group = group
-
-    def add_argument(self, name, **settings):
-        self.group.add_argument("--data-format" if name == "--format" else name, **settings)
-
-
 def reader_options(arguments) -> dict:
     """Keyword arguments for `open_dataset`."""
     return {
@@ -78,6 +71,23 @@ def reader_options(arguments) -> dict:
         "class_attribute": arguments.class_attribute,
         "class_names": arguments.class_names,
     }
+
+
+def open_program(arguments, **how):
+    """The program of the arguments `program` (`FILE` or `FILE:CLASS`), `program_arguments`, `train` and `val`, those
+    that the command has, as `lint.programs.open_program` gives it. how: further arguments of that."""
+    from mrcnn_plus.lint import programs
+
+    given = {"train": arguments.train, "val": getattr(arguments, "val", None)}
+    return programs.open_program(*split_class(arguments.program), arguments=arguments.program_arguments, **given, **how)
+
+
+def split_class(text: str) -> tuple[str, str | None]:
+    """`train.py:MyConfig` -> `("train.py", "MyConfig")`."""
+    path, colon, name = text.rpartition(":")
+    if os.path.exists(text) or not colon or not name.isidentifier():
+        return text, None
+    return path, name
 
 
 def codes(text: str) -> list[str]:

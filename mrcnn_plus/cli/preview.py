@@ -75,23 +75,14 @@ def run(arguments) -> int:
             f"Without a program the default sizes are used: {config.IMAGE_MIN_DIM} to {config.IMAGE_MAX_DIM} pixels."
         )
         return _draw(arguments, config, _open_data(arguments), None)
-    from mrcnn_plus.cli.lint import split_class
-    from mrcnn_plus.lint.programs import open_program
 
-    path, config_name = split_class(arguments.program)
-    with open_program(
-        path,
-        config_name,
-        arguments=arguments.program_arguments,
-        train=arguments.train,
-        build_datasets=arguments.data is None,
-    ) as program:
+    with options.open_program(arguments, build_datasets=arguments.data is None) as program:
         found = program.configs[0]
         dataset = _open_data(arguments) if arguments.data else program.train
         for text in program.notes:
             options.note(text)
         if dataset is None:
-            raise ConfigError(f"{path}: no data to draw. Give them with --train or --data.")
+            raise ConfigError(f"{program.path}: no data to draw. Give them with --train or --data.")
         return _draw(arguments, found.config, dataset, found.run.augmentation)
 
 

@@ -213,6 +213,14 @@ def resolve(value: Any) -> Any:
     return value
 
 
+def resolve_settings(config: Any) -> None:
+    """Put the real objects in the place of stand-ins among the settings of a `Config`, for code that runs with them."""
+    for name in filter(str.isupper, dir(config)):
+        value = getattr(config, name, None)
+        if isinstance(value, StandIn) or name in vars(config):  # lists and dictionaries are copied to the instance
+            setattr(config, name, resolve(value))
+
+
 def replace_library_stand_ins(namespace: dict) -> None:
     """Put the real things in the place of stand-ins of libraries (`LIBRARIES`), before the program reads data.
 
