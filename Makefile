@@ -34,15 +34,15 @@ demo: $(RUNTIME)
 	$(BIN)/python samples/nucleus/demo.py
 
 test: $(DEVELOPMENT)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow and not slow_on_jax"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "backend and not slow and not slow_on_jax"
 
 test-slow: $(DEVELOPMENT)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "backend and (slow or slow_on_jax)"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "backend and (slow or slow_on_jax)"
 
 test-torch: $(TORCH_STAMP)
-	KERAS_BACKEND=torch $(TORCH_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) -m "backend and not slow"
+	KERAS_BACKEND=torch $(TORCH_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "backend and not slow"
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .

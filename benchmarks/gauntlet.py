@@ -85,7 +85,7 @@ class Figures(Dataset):
 
 
 class Nuclei(Dataset):
-    """Parts of 96 x 96 pixels of microscopy images, unpacked from the sample's archive. wrong: as of `Figures`."""
+    """Parts of 128 x 128 pixels of microscopy images, unpacked from the sample's archive. wrong: as of `Figures`."""
 
     def __init__(self, folder, subset, wrong=None, tiles=3):
         super().__init__()
@@ -104,8 +104,8 @@ class Nuclei(Dataset):
         rng = np.random.default_rng([info["tile"], *path.stem.encode()[:8]])
         image = super().load_image(image_id)[..., :3]
         masks = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) > 0 for file in sorted(path.parents[1].glob("masks/*"))]
-        top, left = (int(rng.integers(0, size - 95)) for size in image.shape[:2])
-        window = slice(top, top + 96), slice(left, left + 96)
+        top, left = (int(rng.integers(0, size - 127)) for size in image.shape[:2])
+        window = slice(top, top + 128), slice(left, left + 128)
         image, masks = image[window], np.stack(masks, axis=-1)[window]
         masks = masks[..., masks.sum(axis=(0, 1)) > 20]
         class_ids = np.ones(masks.shape[-1], np.int32)
@@ -196,7 +196,7 @@ def nuclei(wrong=None):
     return make
 
 
-ON_NUCLEI = {"NUM_CLASSES": 2, "IMAGE_MIN_DIM": 96, "IMAGE_MAX_DIM": 96, "MAX_GT_INSTANCES": 24}
+ON_NUCLEI = {"NUM_CLASSES": 2, "IMAGE_MIN_DIM": 128, "IMAGE_MAX_DIM": 128, "MAX_GT_INSTANCES": 24}
 SMALLER_RATE = {"learning_rate": 3e-4}
 NO_HEADS = r"conv1|bn.*|res.*|gn.*|fpn\_.*|rpn\_.*"
 SGD = {"OPTIMIZER": "SGD"}

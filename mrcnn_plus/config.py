@@ -54,6 +54,11 @@ class Config(ConfigBase):
     # takes tens of seconds longer, every later one less.
     JIT_COMPILE = None
 
+    # What computes the convolutions of `detect`: "keras", or "openvino" (pip install "mrcnn-plus[openvino]"), an engine
+    # made for inference on CPUs; with PRECISION = "mixed_bfloat16" it is by far the fastest. The same detections; the
+    # first one with new weights waits for a conversion, which is kept on disk.
+    INFERENCE_ENGINE = "keras"
+
     # How many batches are loaded and augmented at once while the network computes; None chooses by the number of cores
     # (one less, between 2 and 4), 0 loads in the main thread, which is the easiest to debug.
     WORKERS = None

@@ -33,6 +33,11 @@ class SettingsRecord:
             self._read.setdefault(name, copy_containers(value))
         return value
 
+    @property
+    def values(self):
+        """`{name: value}` of the settings that were read so far."""
+        return dict(self._read)
+
     def changes(self, config):
         """A list of `Change`: the settings that were read and have another value in `config`."""
         compared = [Change(name, then, getattr(config, name, None)) for name, then in self._read.items()]

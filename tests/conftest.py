@@ -22,6 +22,14 @@ def pytest_configure(config):
         import_imgaug()
 
 
+def pytest_collection_modifyitems(items):
+    """Where processes share the tests, a file stays with one of them, and so do the tests of the costliest fixture:
+    what they have in common is then built once."""
+    for item in items:
+        group = "two_stages" if "two_stages" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def golden_dir():
     """Folder of the recorded answers of the original code."""

@@ -6,9 +6,13 @@ import threading
 import keras
 
 from mrcnn_plus.config_record import SettingsRecord
+from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.inference.detector import Detector
+from mrcnn_plus.inference.openvino_detector import OpenVINODetector
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
 
+#: What computes `detect`, by the value of `INFERENCE_ENGINE`.
+ENGINES = {"keras": Detector, "openvino": OpenVINODetector}
 _making = threading.Lock()
 
 
@@ -21,9 +25,14 @@ class DetectionModel(MatterportWeightsMixin, keras.Model):
 
     @functools.cached_property
     def detector(self):
-        """The `Detector` of this model, made when it is asked for the first time."""
+        """What `INFERENCE_ENGINE` computes `detect` with, made when it is asked for the first time."""
+        engine = self.settings.INFERENCE_ENGINE
+        if engine not in ENGINES:
+            raise ConfigError(
+                f"INFERENCE_ENGINE: expected one of {tuple(ENGINES)}, received: INFERENCE_ENGINE={engine!r}."
+            )
         with _making:
-            return Detector(self)
+            return ENGINES[engine](self)
 
 
 def detection_model(network, config):

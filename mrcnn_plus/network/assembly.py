@@ -4,6 +4,8 @@ The only module of `network` that reads a `Config`, by way of a `SettingsRecord`
 """
 
 import contextlib
+import copy
+from typing import NamedTuple
 
 import keras
 from keras import layers
@@ -16,7 +18,7 @@ from mrcnn_plus.network import box_ops, image_meta
 from mrcnn_plus.network.anchors import PyramidAnchors
 from mrcnn_plus.network.backbones.resnet import resnet
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
-from mrcnn_plus.network.detections import DetectionLayer, MaskOfClass, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
 from mrcnn_plus.network.heads import ClassifierHead, MaskHead
 from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.pyramid import feature_pyramid
@@ -36,6 +38,22 @@ def require_eager_mode(place):
             "tf.compat.v1.disable_eager_execution() and sessions around it: Keras 3 has no place for them. "
             "`mrcnn-plus run program.py` runs a program that has them as it is."
         )
+
+
+class InstanceParts(NamedTuple):
+    """Models that find instances one after the other; see `Network.instance_parts`. P: the maps P2 .. P5.
+
+    features: image -> RPN probabilities, RPN deltas, P. proposals: RPN probabilities, RPN deltas, anchors, image_meta,
+    P -> proposals, pooled features. box_head: pooled features -> class probabilities, deltas. detections: proposals,
+    class probabilities, deltas, image_meta, P -> detections, pooled features and class ids of those that get a mask.
+    mask_head: these two -> masks.
+    """
+
+    features: keras.Model
+    proposals: keras.Model
+    box_head: keras.Model
+    detections: keras.Model
+    mask_head: keras.Model
 
 
 class Network:
@@ -106,10 +124,37 @@ class Network:
         config = self._config if config is None else config
         with _precision(self.settings.PRECISION):
             *_, detections = self._detections(config, compiled=compiled)
-            rows = detections if compiled else OccupiedRows(name="occupied_rows")(detections)
-            masks = self.mask_head(rows[..., :4], self.image_meta, self.pyramid[:4])
-            masks = MaskOfClass(name="mask_of_class")([masks, rows])
+            masks = self.mask_head.predict(*self._mask_inputs(detections, self.pyramid[:4], compiled=compiled))
         return [self.image, self.image_meta, self.anchors], [detections, masks]
+
+    def instance_parts(self, config=None, *, compiled=True):
+        """`instance_graph` cut between boxes and convolutions, for an engine that computes the convolutions alone.
+
+        Returns five `keras.Model`: `features` and the two heads are convolutions and products, whose precision may be
+        lower; `proposals` and `detections`, between them, compute boxes and want float32.
+        """
+        config = self._config if config is None else config
+        inputs = lambda tensors: [layers.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]  # noqa: E731
+        with _precision(self.settings.PRECISION):
+            rpn_class, rpn_bbox, *pyramid = inputs([self.rpn_class, self.rpn_bbox, *self.pyramid[:4]])
+            proposals = self._proposals(
+                self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE, compiled=compiled, rpn=(rpn_class, rpn_bbox)
+            )
+            pooled = self.classifier_head.align([proposals, self.image_meta, *pyramid])
+            rois, head_input = inputs([proposals, pooled])
+            _, *box_answer = self.classifier_head.predict(head_input)
+            probabilities, deltas = inputs(box_answer)
+            detections = self._refined(rois, probabilities, deltas, config)
+            mask_input = self._mask_inputs(detections, pyramid, compiled=compiled)
+            mask_head_inputs = inputs(mask_input)
+            masks = self.mask_head.predict(*mask_head_inputs)
+        return InstanceParts(
+            features=keras.Model(self.image, [self.rpn_class, self.rpn_bbox, *self.pyramid[:4]]),
+            proposals=keras.Model([rpn_class, rpn_bbox, self.anchors, self.image_meta, *pyramid], [proposals, pooled]),
+            box_head=keras.Model(head_input, box_answer),
+            detections=keras.Model([rois, probabilities, deltas, self.image_meta, *pyramid], [detections, *mask_input]),
+            mask_head=keras.Model(mask_head_inputs, masks),
+        )
 
     def training_graph(self):
         """Inputs and outputs of training, both dicts by name; `training.model` computes the losses from them.
@@ -155,20 +200,41 @@ class Network:
         }
         return {tensor.name: tensor for tensor in inputs}, outputs
 
+    def in_float32(self):
+        """This network if it computes in float32, else another one that does, with weights of the same values."""
+        if self.settings.PRECISION == "float32":
+            return self
+        config = copy.copy(self._config)
+        for name, value in {**self.settings.values, "PRECISION": "float32"}.items():
+            setattr(config, name, value)
+        other = Network(config)
+        ours, others = (keras.Model(*network.detection_graph()) for network in (self, other))
+        others.set_weights(ours.get_weights())
+        return other
+
     def _detections(self, config, *, compiled=True):
         """Proposals, their class probabilities and deltas, and the detections."""
         proposals = self._proposals(self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE, compiled=compiled)
         _, probabilities, deltas = self.classifier_head(proposals, self.image_meta, self.pyramid[:4])
-        detections = DetectionLayer(
+        return proposals, probabilities, deltas, self._refined(proposals, probabilities, deltas, config)
+
+    def _refined(self, proposals, probabilities, deltas, config):
+        layer = DetectionLayer(
             config.DETECTION_MAX_INSTANCES,
             min_confidence=config.DETECTION_MIN_CONFIDENCE,
             nms_threshold=config.DETECTION_NMS_THRESHOLD,
             bbox_std_dev=config.BBOX_STD_DEV,
             name="mrcnn_detection",
-        )([proposals, probabilities, deltas, self.image_meta])
-        return proposals, probabilities, deltas, detections
+        )
+        return layer([proposals, probabilities, deltas, self.image_meta])
 
-    def _proposals(self, anchors, config, *, count, compiled=True):
+    def _mask_inputs(self, detections, pyramid, *, compiled):
+        """Pooled features and class ids of the rows that get a mask: all, or those that hold a detection."""
+        rows = detections if compiled else OccupiedRows(name="occupied_rows")(detections)
+        pooled = self.mask_head.align([rows[..., :4], self.image_meta, *pyramid])
+        return pooled, keras.ops.cast(rows[..., 4], "int32")
+
+    def _proposals(self, anchors, config, *, count, compiled=True, rpn=None):
         layer = ProposalLayer(
             count,
             config.RPN_NMS_THRESHOLD,
@@ -179,7 +245,7 @@ class Network:
             name="ROI",
         )
         size_of_image = [self.image_meta] if config.RPN_MIN_SIZE else []
-        return layer([self.rpn_class, self.rpn_bbox, anchors, *size_of_image])
+        return layer([*(rpn or (self.rpn_class, self.rpn_bbox)), anchors, *size_of_image])
 
     def _rpn_targets(self, anchors_px, gt_class_ids, gt_boxes_px):
         """What the RPN should have answered, by the names of the outputs."""

@@ -34,8 +34,8 @@ class DetectionLayer(keras.layers.Layer):
 
     def refine(self, rois, probabilities, deltas, window):
         """As `call`, with the windows `[B, 4]` normalized in place of the image metas."""
-        class_ids = ops.cast(ops.argmax(probabilities, axis=-1), "int32")
-        scores = ops.max(probabilities, axis=-1)
+        scores, class_ids = (best[..., 0] for best in ops.top_k(probabilities, 1))
+        class_ids = ops.cast(class_ids, "int32")
         deltas = select_class(deltas, class_ids, axis=2)
         boxes = box_ops.apply_deltas(rois, deltas * ops.convert_to_tensor(self.bbox_std_dev, dtype="float32"))
         boxes = box_ops.clip_boxes(boxes, window[:, None])
@@ -86,18 +86,3 @@ class OccupiedRows(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], None, input_shape[2])
-
-
-@keras.saving.register_keras_serializable("mrcnn_plus")
-class MaskOfClass(keras.layers.Layer):
-    """Called with `[masks [B, n, h, w, C], detections [B, n, 6]]`: the masks of the detected classes `[B, n, h, w]`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
-
-    def call(self, inputs):
-        masks, detections = inputs
-        return select_class(masks, detections[..., 4], axis=4)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape[0][:4]

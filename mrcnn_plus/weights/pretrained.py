@@ -38,7 +38,7 @@ def get_imagenet_weights(*, url=None, verbose=1):
     `$KERAS_HOME/models`. Raises WeightsError if it cannot be had.
     """
     url = url or os.environ.get("MRCNN_PLUS_IMAGENET_URL") or IMAGENET_RESNET50_URL
-    path = os.path.join(_keras_home(), "models", _IMAGENET_FILE)
+    path = os.path.join(keras_home(), "models", _IMAGENET_FILE)
     if os.path.isfile(path) and checksum(path, "md5") == IMAGENET_RESNET50_MD5:
         return path
     return download(url, path, md5=IMAGENET_RESNET50_MD5, check=_check_weights_file, verbose=verbose)
@@ -52,7 +52,7 @@ def find_weights(choice, model):
     name in its `model_dir`), or a path. model: a `MaskRCNN`. Raises WeightsError if there is no such file.
     """
     if choice.lower() == "coco":
-        here, kept = "mask_rcnn_coco.h5", os.path.join(_keras_home(), "models", "mask_rcnn_coco.h5")
+        here, kept = "mask_rcnn_coco.h5", os.path.join(keras_home(), "models", "mask_rcnn_coco.h5")
         existing = next((path for path in (here, kept) if os.path.isfile(path)), None)
         return existing or download_trained_weights(kept)
     if choice.lower() == "imagenet":
@@ -67,7 +67,7 @@ def find_weights(choice, model):
     return choice
 
 
-def _keras_home():
+def keras_home():
     """The folder Keras caches in; as in Keras, one for temporary files if the home folder cannot be written."""
     if os.environ.get("KERAS_HOME"):
         return os.environ["KERAS_HOME"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from mrcnn_plus.network.heads import ClassifierHead, MaskHead, PerRoi, select_class
+from mrcnn_plus.network.heads import ClassifierHead, MaskHead, MaskOfClass, PerRoi, PerRoiProduct, select_class
 from mrcnn_plus.network.normalization import BatchNorm
 
 backend = pytest.mark.backend  # the heads as a whole are in `tests/inference/test_golden_network.py`
@@ -37,6 +37,24 @@ def test_per_roi_applies_the_layer_to_each_roi_by_itself():
     found = ops.convert_to_numpy(layer(x))
     each = np.stack([ops.convert_to_numpy(inner(x[:, roi])) for roi in range(ROIS)], axis=1)
     np.testing.assert_allclose(found, each, rtol=1e-4, atol=1e-5)
+
+
+@backend
+def test_a_kernel_that_covers_its_input_gives_what_its_convolution_gives():
+    inner = layers.Conv2D(3, (6, 5), bias_initializer="random_normal", name="conv")
+    x = np.random.default_rng(0).normal(size=(2, ROIS, 6, 5, 4)).astype("float32")
+    product, convolution = (ops.convert_to_numpy(kind(inner)(x)) for kind in (PerRoiProduct, PerRoi))
+    np.testing.assert_allclose(product, convolution, rtol=1e-4, atol=1e-5)
+
+
+@backend
+def test_the_mask_of_a_class_is_the_one_among_those_of_all_classes():
+    inner = layers.Conv2D(CLASSES, 1, activation="sigmoid", bias_initializer="random_normal", name="masks")
+    x = np.random.default_rng(0).normal(size=(2, ROIS, 6, 5, 4)).astype("float32")
+    class_ids = np.array([[0, 1, 2, 0, 2], [2, 2, 1, 0, 1]], np.int32)
+    all_classes, found = numpy([PerRoi(inner)(x), MaskOfClass(inner)([x, class_ids])])
+    expected = np.stack([[all_classes[b, r, ..., c] for r, c in enumerate(ids)] for b, ids in enumerate(class_ids)])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_per_roi_has_the_name_and_weights_of_the_layer_inside():

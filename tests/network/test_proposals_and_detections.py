@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.network.detections import DetectionLayer, MaskOfClass, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
 from mrcnn_plus.network.proposals import ProposalLayer
 
 pytestmark = pytest.mark.backend
@@ -114,12 +114,3 @@ def test_rows_without_a_detection_in_any_image_are_left_out(found, rows):
         detections[image, :count, 4:] = 1.0
     left = ops.convert_to_numpy(OccupiedRows()(ops.convert_to_tensor(detections)))
     np.testing.assert_array_equal(left, detections[:, :rows])
-
-
-def test_of_all_masks_that_of_the_detected_class_is_kept():
-    masks = np.random.default_rng(0).random((2, 3, 4, 4, 5)).astype("float32")
-    detections = np.zeros((2, 3, 6), "float32")
-    detections[..., 4] = [[4, 1, 0], [2, 2, 3]]
-    kept = ops.convert_to_numpy(MaskOfClass()([ops.convert_to_tensor(masks), ops.convert_to_tensor(detections)]))
-    for image, row, class_id in [(0, 0, 4), (0, 1, 1), (1, 0, 2), (1, 2, 3)]:
-        np.testing.assert_array_equal(kept[image, row], masks[image, row, ..., class_id])

@@ -112,6 +112,13 @@ def test_instances_are_counted_only_where_no_mask_has_to_be_loaded():
     assert describe_data(Figures([2, 1]))["instances"] is None
 
 
+def test_sizes_are_those_of_the_images_that_state_one():
+    data = Figures([1, 1, 1, 1])
+    for info, size in zip(data.image_info, ((None, None), (640, 480), (640, np.int64(480)), ("wide", 3)), strict=True):
+        info["width"], info["height"] = size
+    assert describe_data(data)["sizes"] == [[640, 480, 2]]
+
+
 def test_a_full_disk_does_not_stop_training(tmp_path, caplog):
     callback = run_file(tmp_path)
     os.rmdir(tmp_path)

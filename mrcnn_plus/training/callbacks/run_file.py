@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import json
 import logging
+import numbers
 import os
 import platform
 
@@ -140,9 +141,7 @@ def classes_table(names, classes):
 def describe_data(dataset):
     """Images, and instances of each class and sizes of the images where they are known without reading files."""
     infos = dataset.image_info
-    sizes = collections.Counter(
-        (int(info["width"]), int(info["height"])) for info in infos if "width" in info and "height" in info
-    )
+    sizes = collections.Counter(filter(None, map(_size, infos)))
     known = "_class_ids_by_image" in vars(dataset) or all(info.get("annotations") for info in infos[:1])
     instances = None
     if infos and known:
@@ -159,6 +158,12 @@ def describe_data(dataset):
         "instances": instances,
         "sizes": [[*size, count] for size, count in sizes.most_common(_MOST_SIZES)],
     }
+
+
+def _size(info):
+    """(width, height) of an entry of `image_info` that has them; readers that do not know them say None."""
+    size = info.get("width"), info.get("height")
+    return tuple(map(int, size)) if all(isinstance(side, numbers.Real) for side in size) else None
 
 
 def _read(path):

@@ -1,0 +1,109 @@
+"""Detection with the convolutions on OpenVINO: the answers of Keras, of the weights that are in the network now."""
+
+import logging
+import sys
+
+import numpy as np
+import pytest
+
+from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.inference import openvino_detector
+from mrcnn_plus.mask_rcnn import MaskRCNN
+from tests.support.tiny import FiveConvolutions
+
+RNG = np.random.default_rng(0)
+IMAGES = [RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 48, 3), (50, 64, 3), (64, 64, 3))]
+
+
+@pytest.fixture(scope="module")
+def kept_in(tmp_path_factory):
+    """Conversions of all tests of this file."""
+    folder = tmp_path_factory.mktemp("keras_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(folder))
+        yield folder / "mrcnn_plus" / "openvino"
+
+
+def detector(tmp_path, **settings):
+    """Two images in a batch, three to detect, so that the last batch is filled up."""
+    config = type("OpenVINOConfig", (FiveConvolutions,), {"INFERENCE_ENGINE": "openvino", **settings})()
+    model = MaskRCNN("inference", config, str(tmp_path))
+    logits = model.keras_model.get_layer("mrcnn_class_logits").layer
+    logits.kernel.assign(0.01 * logits.kernel)  # scores that are not all 1
+    return model
+
+
+def detections(model, engine):
+    model.config.INFERENCE_ENGINE = engine
+    return model.detect(IMAGES, allow_untrained=True)
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs) == len(IMAGES)
+    for one, other in zip(ours, theirs, strict=True):
+        assert len(set(one["scores"])) > 3
+        np.testing.assert_array_equal(one["class_ids"], other["class_ids"])
+        np.testing.assert_allclose(one["scores"], other["scores"], atol=1e-4)
+        np.testing.assert_allclose(one["rois"], other["rois"], atol=1)
+        assert np.mean(one["masks"] != other["masks"]) < 0.01
+
+
+def test_it_detects_what_keras_detects_also_after_the_weights_have_changed(tmp_path, kept_in):
+    model = detector(tmp_path)
+    first = detections(model, "openvino")
+    assert_same(first, detections(model, "keras"))
+
+    for weight in model.keras_model.weights:
+        weight.assign(weight + 0.01 * RNG.normal(size=weight.shape))
+    changed = detections(model, "openvino")
+    assert_same(changed, detections(model, "keras"))
+    assert not np.array_equal(first[0]["scores"], changed[0]["scores"])
+    assert len(list(kept_in.iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_the_same_weights_are_converted_once(tmp_path, kept_in, caplog):
+    caplog.set_level(logging.INFO, openvino_detector.__name__)
+    model, twin = detector(tmp_path), detector(tmp_path)
+    twin.keras_model.set_weights(model.keras_model.get_weights())
+    first = detections(model, "openvino")
+    caplog.clear()
+    assert_same(detections(twin, "openvino"), first)
+    assert "Converting" not in caplog.text
+
+
+@pytest.mark.slow
+def test_those_used_longest_ago_are_removed_and_what_is_unfinished_never_counts(tmp_path, kept_in, monkeypatch):
+    monkeypatch.setattr(openvino_detector, "KEPT", 1)
+    model = detector(tmp_path, SEED=5)
+    detections(model, "openvino")
+    (newest,) = kept_in.iterdir()
+    assert {path.suffix for path in newest.iterdir()} == {".xml", ".bin"} and len(list(newest.iterdir())) == 6
+
+    def full_disk(part, path):
+        path.write_text("half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(openvino_detector, "_convert", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        detections(detector(tmp_path, SEED=6), "openvino")
+    assert list(kept_in.iterdir()) == [newest]
+
+
+@pytest.mark.slow
+def test_lower_precision_is_a_matter_of_the_setting(tmp_path, kept_in):
+    """bfloat16 or, on a processor without it, float32: close to Keras in either case."""
+    model = detector(tmp_path, PRECISION="mixed_bfloat16")
+    ours, theirs = detections(model, "openvino"), detections(model, "keras")
+    np.testing.assert_allclose(ours[0]["scores"], theirs[0]["scores"], atol=0.02)
+
+
+def test_without_openvino_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError, match=r"pip install .mrcnn-plus\[openvino\]"):
+        detections(detector(tmp_path), "openvino")
+
+
+def test_another_engine_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"one of \('keras', 'openvino'\), received: INFERENCE_ENGINE='onnx'"):
+        detections(detector(tmp_path), "onnx")
