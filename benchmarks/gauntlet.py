@@ -27,8 +27,8 @@ NUCLEI = Path(__file__).parents[1] / "samples" / "nucleus" / "nuclei.tar.xz"
 
 
 class Case(NamedTuple):
-    """A run. right: codes of verdicts that name what was done to it; none for a healthy run, which gets no verdict
-    of severity warning or error.
+    """A run. right: codes of verdicts that name what was done to it (see `_is_right`); none for a healthy run, which
+    gets no verdict of severity warning or error.
 
     data: function -> (train, val). settings: of the `Config`. train: arguments of `train` in place of the usual ones,
     a list for several calls. weights: name of a case whose last checkpoint is loaded first, with `exclude`.
@@ -219,6 +219,9 @@ HEALTHY = {
         train=[{"epochs": 4, "layers": "heads"}, {"epochs": 8, "learning_rate": 1e-4}],
     ),
     "nuclei": Case("microscopy images from random weights", data=nuclei(), settings=ON_NUCLEI),
+    "no_normalization": Case(  # bad practice, and harmless in a network of this depth: it learns
+        "batch norm with its stored statistics on random weights", settings={"NORMALIZATION": "batch"}
+    ),
 }
 BROKEN = {
     "wrong_labels": Case("classes drawn by lot", ("RUN022",), figures(wrong=shuffled_labels)),
@@ -241,16 +244,15 @@ BROKEN = {
     "majority": Case("75 squares for each disc", ("RUN021",), figures(mostly_squares)),
     "mirrored_images": Case(
         "the augmentation mirrors images and not masks",
-        ("RUN040", "RUN042"),
+        ("RUN040", "RUN042", "RUN043:TRN004"),
         train={"augmentation": mirror_images_only},
     ),
     "weights_not_loaded": Case(
         "rate of fine-tuning with SGD, and no weights", ("RUN011",), settings=SGD, train={"learning_rate": 1e-4}
     ),
-    "no_normalization": Case(
-        "batch norm with its stored statistics on random weights", ("RUN063",), settings={"NORMALIZATION": "batch"}
+    "pixels_0_to_1": Case(
+        "images hold values from 0 to 1", ("RUN044", "RUN043:DAT030"), figures(wrong=between_0_and_1)
     ),
-    "pixels_0_to_1": Case("images hold values from 0 to 1", ("RUN044",), figures(wrong=between_0_and_1)),
     "noise_masks": Case("masks of random pixels", ("RUN046",), figures(wrong=masks_of_noise)),
     "mostly_empty": Case(
         "95 of 100 images without an object",
@@ -337,19 +339,28 @@ def table(out):
     print("| run | what is wrong | first verdict | right | clear at epoch | also said |\n|---|---|---|---|---|---|")
     counts = {True: 0, False: 0}
     for name, case in CASES.items():
-        if not Path(out, name).is_dir():
+        if not Path(out, name, "losses.csv").is_file():
             continue
         history = History.read(Path(out, name))
         report = verdicts_on(history)
         first = headline(report)
         others = [finding.code for finding in report.at_least("warning") if first and finding.code != first.code]
-        is_right = first.code in case.right if first and case.right else first is None and not case.right
+        is_right = _is_right(first, case.right)
         counts[is_right] += 1
         told = f"{first.code} {first.message}" if first else "none"
         epoch = f"{first.epoch} of {len(history)}" if first else ""
         wrong = case.about if name in BROKEN else f"nothing: {case.about}"
         print(f"| {name} | {wrong} | {told} | {'yes' if is_right else 'NO'} | {epoch} | {', '.join(others)} |")
     print(f"\n{counts[True]} right, {counts[False]} not.")
+
+
+def _is_right(first, right):
+    """Whether the first verdict is one of these; "RUN043:DAT030" is RUN043 that passes on the finding DAT030."""
+    if first is None or not right:
+        return first is None and not right
+    return any(
+        first.code == code and finding in first.message for code, _, finding in (one.partition(":") for one in right)
+    )
 
 
 def main():

@@ -175,9 +175,10 @@ def largest_movement(history: History) -> tuple[str, float]:
     return part, medians.get(part, math.nan)
 
 
-def distance_moved(history: History) -> float:
-    """Sum over all epochs of the change of the part that moved most; NaN where it is not known."""
-    sums = [np.nansum(history.values(f"moved_{part}")) for part in parts(history) if history.has(f"moved_{part}")]
+def distance_moved(history: History, part: str | None = None) -> float:
+    """Sum over all epochs of the change of a part, or of the one that moved most; NaN where it is not known."""
+    names = [f"moved_{name}" for name in ([part] if part else parts(history))]
+    sums = [np.nansum(history.values(name)) for name in names if history.has(name)]
     return float(max(sums)) if sums else math.nan
 
 

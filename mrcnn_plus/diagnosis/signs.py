@@ -33,8 +33,15 @@ def low_skills(history: History) -> list[str]:
 def rate_too_high(history: History, *, most_movement: float = MOST_MOVEMENT) -> list[str]:
     """Weights thrown about, or skills lost again; only where the network has learnt little."""
     seen = []
-    part, moved = reading.largest_movement(history)
     low = low_skills(history)
+    part, position = _largest_leap(history, least=2 * most_movement)
+    if part and len(low) >= 2:
+        leap = reading.stage_values(history, f"moved_{part}")[position]
+        seen.append(
+            f"in epoch {reading.stage_epochs(history)[position]} the weights of {part} changed by "
+            f"{reading.number(float(leap))} times their size, and next to nothing has been learnt since"
+        )
+    part, moved = reading.largest_movement(history)
     if moved > most_movement and (len(low) >= 2 or moved > 4 * most_movement):
         values = finite(reading.stage_values(history, f"moved_{part}"))
         steps = finite(reading.stage_values(history, "steps"))
@@ -51,6 +58,16 @@ def rate_too_high(history: History, *, most_movement: float = MOST_MOVEMENT) -> 
     return seen
 
 
+def _largest_leap(history, *, least):
+    """`(part, position)` of the epoch of the stage in which a part moved most, by more than `least`; else `("", 0)`.
+
+    One epoch is enough to spoil a network: afterwards it may hardly move at all.
+    """
+    leaps = {part: np.nan_to_num(reading.movement(history, part)) for part in reading.parts(history)}
+    part = max(leaps, key=lambda name: leaps[name].max(initial=0.0), default="")
+    return (part, int(leaps[part].argmax())) if part and leaps[part].max(initial=0.0) > least else ("", 0)
+
+
 def _lost_skills(history):
     """`(loss, best skill, skill now)` of what was learnt in this stage or before and is gone."""
     lost = []
@@ -64,12 +81,15 @@ def _lost_skills(history):
     return lost
 
 
-def rate_too_low(history: History) -> list[str]:
-    """The weights have hardly moved, though there is much to learn."""
-    distance = reading.distance_moved(history)
-    if math.isnan(distance) or distance >= LEAST_DISTANCE or len(low_skills(history)) < 2:
+def rate_too_low(history: History, *, least_distance: float = LEAST_DISTANCE) -> list[str]:
+    """The weights of a part have hardly moved, though it and others have much to learn."""
+    low = low_skills(history)
+    distances = {part: reading.distance_moved(history, part) for part in {reading.PART_OF_LOSS[name] for name in low}}
+    stuck = sorted(part for part, distance in distances.items() if distance < least_distance)
+    if len(low) < 2 or not stuck:
         return []
-    return [f"in all epochs together no part has moved by more than {distance:.1%} of the size of its weights"]
+    most = max(distances[part] for part in stuck)
+    return [f"{' and '.join(stuck)} moved by no more than {most:.1%} of the size of the weights"]
 
 
 def anchors_misfit(history: History) -> list[str]:

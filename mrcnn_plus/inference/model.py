@@ -26,7 +26,8 @@ class DetectionModel(MatterportWeightsMixin, keras.Model):
     @functools.cached_property
     def detector(self):
         """What `INFERENCE_ENGINE` computes `detect` with, made when it is asked for the first time."""
-        engine = self.settings.INFERENCE_ENGINE
+        config = self.settings
+        engine = config.INFERENCE_ENGINE
         if engine not in ENGINES:
             raise ConfigError(
                 f"INFERENCE_ENGINE: expected one of {tuple(ENGINES)}, received: INFERENCE_ENGINE={engine!r}."

@@ -21,13 +21,14 @@ _FUNNEL = "mrcnn-plus experiment funnel program.py"
     example="val_loss 0.61 at epoch 7, 0.83 at epoch 15, while loss fell from 0.48 to 0.29",
     fix="Use the weights of the best epoch (BEST_METRIC, EARLY_STOPPING_PATIENCE); more images, or more augmentation.",
 )
-def over_fitting(facts, *, least_epochs=3, least_rise=0.12):
+def over_fitting(facts, *, least_epochs=3, least_rise=0.12, least_gap=4.0):
     """The validation loss rises while the training loss goes on falling.
 
-    By `least_rise` since its lowest epoch, `least_epochs` or more ago.
+    By `least_rise` since its lowest epoch, `least_epochs` or more ago. Or it has long stopped falling, and is
+    `least_gap` times the training loss, which has fallen to less than half since.
     """
     history = facts.history
-    since = _over_fits_since(history, least_epochs, least_rise)
+    since = _over_fits_since(history, least_epochs, least_rise) or _by_heart_since(history, least_epochs, least_gap)
     if since is None:
         return
     position, rise = since
@@ -41,8 +42,9 @@ def over_fitting(facts, *, least_epochs=3, least_rise=0.12):
     images = ((history.run.get("data") or {}).get("train") or {}).get("images")
     precision = next((name for name in ("val_mask_AP", "val_box_AP", "val_mask_AP50") if history.has(name)), None)
     yield Violation(
-        f"over-fitting since epoch {epoch}: the validation loss has risen by {rise:.0%} since then"
-        + (f", most of all {', '.join(rising)}" if rising else "")
+        f"over-fitting since epoch {epoch}: the validation loss "
+        + (f"has risen by {rise:.0%} since then" if rise > 0 else "has not become less since then")
+        + (f", most of all {', '.join(rising)}" if rising and rise > 0 else "")
         + ", while the training loss goes on falling.",
         where="val_loss",
         value=epoch,
@@ -83,6 +85,20 @@ def _over_fits_since(history, least_epochs, least_rise):
     if rise < max(least_rise, 1.5 * noise) or not fell or trend(val[since]) < (1.0 if len(since) < 5 else 1.6):
         return None
     return int(known[best]), float(rise)
+
+
+def _by_heart_since(history, least_epochs, least_gap):
+    """`(position of the epoch since which only the training loss falls, 0)`, or None."""
+    val, train = history.values("val_loss"), history.values("loss")
+    known = np.flatnonzero(np.isfinite(val) & np.isfinite(train))
+    if len(known) < least_epochs + 2 or np.mean(val[known[-2:]]) < least_gap * np.mean(train[known[-2:]]):
+        return None
+    least_then = np.minimum.accumulate(val[known])
+    best = int(np.flatnonzero(least_then <= 1.05 * least_then[-1])[0])  # what came later gained a twentieth at most
+    since = known[best:]
+    if len(since) < least_epochs + 1 or np.mean(train[since[-2:]]) > 0.5 * train[since[0]]:
+        return None
+    return int(since[0]), 0.0
 
 
 @rule(

@@ -78,10 +78,11 @@ def _why_nothing(history):
     fix="Load weights before training (`load_weights`), or raise LEARNING_RATE ten times; `lr-range` finds the rate.",
 )
 def hardly_moves(facts, *, least_distance=signs.LEAST_DISTANCE):
-    """Little is learnt, and no part has moved by more than `least_distance` of its size in all epochs together."""
+    """Little is learnt, and a part that has to learn has moved by no more than `least_distance` of its size in all
+    epochs together."""
     history = facts.history
-    seen = signs.rate_too_low(history)
-    if not seen or not reading.can_judge_learning(history) or reading.distance_moved(history) >= least_distance:
+    seen = signs.rate_too_low(history, least_distance=least_distance)
+    if not seen or not reading.can_judge_learning(history):
         return
     random = reading.random_parts(history)
     began = f"{', '.join(random)} began at random, and " if random else ""
@@ -89,7 +90,7 @@ def hardly_moves(facts, *, least_distance=signs.LEAST_DISTANCE):
     rate = history.last("learning_rate")
     yield Violation(
         f"{began}the learning rate{signs.rate_text(history)} is too low to get anywhere: after {_so_far(history)} "
-        f"no part has moved by more than {reading.distance_moved(history):.1%} of its size.",
+        f"{seen[0]}.",
         where="LEARNING_RATE",
         value=rate if math.isfinite(rate) else None,
         evidence=[*seen, reading.skills_text(history), *reading.courses(history, "loss")],
