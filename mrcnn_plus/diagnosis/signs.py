@@ -103,12 +103,13 @@ def anchors_misfit(history: History) -> list[str]:
     return [text]
 
 
-def few_positives(history: History) -> list[str]:
-    """Hardly any anchor or ROI is positive, though there are objects."""
+def few_positives(history: History, *kinds: str) -> list[str]:
+    """Hardly any anchor or ROI is positive, though there are objects. kinds: "anchors", "ROIs", or without them both."""
     seen = []
     objects = reading.recent(history, "objects")
-    for name, what in (("positive_anchors", "anchors"), ("positive_rois", "ROIs")):
-        found = reading.recent(history, name)
+    names = {"anchors": "positive_anchors", "ROIs": "positive_rois"}
+    for what in kinds or names:
+        found = reading.recent(history, names[what])
         if not math.isnan(found) and found < 0.2 * max(objects if math.isfinite(objects) else 1.0, 0.5):
             seen.append(f"{found:.2f} positive {what} in an image, which has {reading.number(objects)} objects")
     return seen

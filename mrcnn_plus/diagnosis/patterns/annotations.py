@@ -78,7 +78,7 @@ def _must_learn(history, least_distance):
         (math.isnan(moved) or moved >= least_distance)
         and not signs.rate_too_high(history)
         and not signs.anchors_misfit(history)
-        and not signs.few_positives(history)
+        and not signs.few_positives(history, "anchors")  # too few ROIs are what annotations off their objects lead to
         and not signs.pixels_out_of_scale(history)
         and not signs.stored_statistics_on_random_weights(history)
         and not {"rpn", "mask_head"} & set(reading.frozen_parts(history))
@@ -270,12 +270,14 @@ def pixels_out_of_range(facts):
     fix="MEAN_PIXEL = the mean color of the training images, in the order of the channels.",
 )
 def mean_not_subtracted(facts):
-    """The images lie far from 0 after subtraction of MEAN_PIXEL, and it is 0, or the network learns little."""
+    """The images lie far from 0 after subtraction of MEAN_PIXEL, and it is 0, or the network learns little from weights
+    that were loaded: random ones get used to it."""
     history = facts.history
     seen = signs.far_from_zero(history)
     mean = history.settings.get("MEAN_PIXEL") or []
     is_nothing = bool(mean) and max(abs(float(value)) for value in mean) < 1.5
     learns_little = reading.can_judge_learning(history) and len(signs.low_skills(history)) >= 2
+    learns_little = learns_little and "backbone" not in reading.random_parts(history)
     if not seen or not (is_nothing or learns_little):
         return
     yield Violation(
