@@ -104,7 +104,7 @@ def anchors_misfit(history: History) -> list[str]:
 
 
 def few_positives(history: History, *kinds: str) -> list[str]:
-    """Hardly any anchor or ROI is positive, though there are objects. kinds: "anchors", "ROIs", or without them both."""
+    """Hardly any anchor or ROI is positive, though there are objects. kinds: "anchors", "ROIs"; both without."""
     seen = []
     objects = reading.recent(history, "objects")
     names = {"anchors": "positive_anchors", "ROIs": "positive_rois"}
