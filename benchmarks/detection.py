@@ -1,9 +1,12 @@
-"""Time of a whole `detect()`: resizing, network, masks pasted to full size.
+"""Time of a whole `detect()`: resizing, network, masks pasted to full size; by precision and engine.
 
-python benchmarks/detection.py --backbone resnet101 --size 1024 --precision float32 mixed_bfloat16
+python benchmarks/detection.py --backbone resnet101 --size 1024 --side float32 mixed_bfloat16 openvino:float32
+python benchmarks/detection.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
 """
 
 import argparse
+import os
+import tempfile
 import time
 
 import measure
@@ -13,40 +16,65 @@ from mrcnn_plus.config import Config
 from mrcnn_plus.mask_rcnn import MaskRCNN
 
 
-def detector(backbone, size, precision):
-    """An untrained model; the time of detection does not depend on what the weights know, given equal detections."""
+def settings_of(args):
+    """Settings that both sides have; with a confidence of 0 all 100 places for detections are filled."""
+    return {
+        "BACKBONE": args.backbone,
+        "NUM_CLASSES": 81,
+        "IMAGES_PER_GPU": 1,
+        "IMAGE_MIN_DIM": args.size,
+        "IMAGE_MAX_DIM": args.size,
+        "DETECTION_MIN_CONFIDENCE": 0.0,
+    }
 
-    class BenchmarkConfig(Config):
-        NAME = "benchmark"
-        BACKBONE = backbone
-        NUM_CLASSES = 81
-        IMAGES_PER_GPU = 1
-        IMAGE_MIN_DIM = IMAGE_MAX_DIM = size
-        DETECTION_MIN_CONFIDENCE = 0.0  # fills all places for detections
-        PRECISION = precision
 
-    return MaskRCNN("inference", BenchmarkConfig(), "logs")
+def detector(side, settings, weights=None):
+    """A model of random weights, or those of a file. side: `PRECISION` or `ENGINE:PRECISION`."""
+    engine, _, precision = side.rpartition(":")
+    own = {"NAME": "benchmark", "SEED": 0, "PRECISION": precision, "INFERENCE_ENGINE": engine or "keras"}
+    model = MaskRCNN("inference", type("BenchmarkConfig", (Config,), {**settings, **own})(), tempfile.mkdtemp())
+    if weights:
+        model.keras_model.load_weights(weights, by_name=True)
+    return model
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="resnet101")
     parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
+    parser.add_argument("--detections", type=int, default=20, help="how many of 100 places are filled")
+    parser.add_argument("--side", nargs="+", default=["float32", "mixed_bfloat16"], metavar="[ENGINE:]PRECISION")
     parser.add_argument("--repeats", type=int, default=5)
+    measure.add_original(parser)
     args = parser.parse_args()
 
+    settings = settings_of(args)
     image = np.random.default_rng(0).integers(0, 256, (args.size * 2 // 3, args.size, 3), dtype=np.uint8)
-    sides = {}
-    for precision in args.precision:
-        model = detector(args.backbone, args.size, precision)
-        start = time.perf_counter()
-        model.detect([image], allow_untrained=True)
-        print(f"{precision}: first call {time.perf_counter() - start:.1f} s")
-        sides[precision] = lambda model=model: model.detect([image], allow_untrained=True)
-    print(f"\ndetect(), {args.backbone}, {args.size} x {args.size}, one image")
-    measure.print_machine()
-    measure.print_table(measure.interleaved(sides, args.repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        weights, image_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "image.npy")
+        model = detector("float32", settings)
+        model.keras_model.save_weights(weights)
+        scores = model.detect([image], allow_untrained=True)[0]["scores"]
+        if args.detections < len(scores):  # as in a picture with that many objects
+            settings["DETECTION_MIN_CONFIDENCE"] = float(np.mean(scores[args.detections - 1 : args.detections + 1]))
+        np.save(image_file, image)
+        sides = {}
+        if args.original:
+            files = {"weights": weights, "image": image_file}
+            sides["original"] = measure.Original(
+                args.original, args.original_python, "detection", settings=settings, **files
+            )
+            sides["original"]()
+            print(f"original: {sides['original'].last['detections']} detections")
+        for side in args.side:
+            model = detector(side, settings, weights)
+            start = time.perf_counter()
+            found = model.detect([image], allow_untrained=True)[0]
+            print(f"{side}: first call {time.perf_counter() - start:.1f} s, {len(found['scores'])} detections")
+            sides[side] = lambda model=model: model.detect([image], allow_untrained=True)
+        print(f"\ndetect(), {args.backbone}, {args.size} x {args.size}, one image")
+        measure.print_machine()
+        measure.print_table(measure.interleaved(sides, args.repeats))
     print(f"peak memory {measure.peak_memory_mb():.0f} MB")
 
 

@@ -1,9 +1,11 @@
 """Images per second of the input pipeline: photographs of 1000 x 700 with 20 polygon objects, molded to 1024 x 1024.
 
 python benchmarks/input_pipeline.py --workers 0 1 2
+python benchmarks/input_pipeline.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -19,31 +21,40 @@ from mrcnn_plus.geometry.resizing import ResizeSettings
 from mrcnn_plus.training.input_pipeline import BatchSequence, feeding
 
 HEIGHT, WIDTH, OBJECTS = 700, 1000, 20
+SIZES = {"IMAGE_MIN_DIM": 800, "IMAGE_MAX_DIM": 1024}
+
+
+def write_photographs(folder, count):
+    """JPEG photographs and `polygons.json`, `{file: {"size": [height, width], "polygons": [[[x, y], ...], ...]}}`."""
+    rng = np.random.default_rng(0)
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    entries = {}
+    for number in range(count):
+        noise = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
+        image = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(Path(folder, f"{number}.jpg")), image)
+        centers = rng.uniform([80, 80], [WIDTH - 80, HEIGHT - 80], (OBJECTS, 1, 2))
+        radii = rng.uniform(15, 75, (OBJECTS, 24, 1))
+        polygons = centers + radii * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        entries[f"{number}.jpg"] = {"size": [HEIGHT, WIDTH], "polygons": polygons.round().astype(int).tolist()}
+    Path(folder, "polygons.json").write_text(json.dumps(entries))
 
 
 class PolygonDataset(Dataset):
-    """JPEG photographs with polygons that are drawn when the masks are asked for, as annotation readers do."""
+    """What `write_photographs` wrote, with polygons that are drawn when the masks are asked for, as readers do."""
 
-    def load_polygons(self, folder, count):
-        rng = np.random.default_rng(0)
+    def load_polygons(self, folder):
         self.add_class("polygons", 1, "object")
-        angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        for number in range(count):
-            path = Path(folder) / f"{number}.jpg"
-            noise = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
-            cv2.imwrite(str(path), cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
-            centers = rng.uniform([80, 80], [WIDTH - 80, HEIGHT - 80], (OBJECTS, 1, 2))
-            radii = rng.uniform(15, 75, (OBJECTS, 24, 1))
-            polygons = centers + radii * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-            self.add_image("polygons", image_id=number, path=str(path), polygons=polygons.round().astype(np.int32))
+        for name, entry in json.loads(Path(folder, "polygons.json").read_text()).items():
+            self.add_image("polygons", image_id=name, path=str(Path(folder, name)), **entry)
         self.prepare()
 
     def load_mask(self, image_id):
-        polygons = self.image_info[image_id]["polygons"]
-        masks = np.zeros((len(polygons), HEIGHT, WIDTH), np.uint8)
-        for mask, polygon in zip(masks, polygons, strict=True):
-            cv2.fillPoly(mask, [polygon], 1)
-        return np.moveaxis(masks.astype(bool), 0, -1), np.ones(len(polygons), np.int32)
+        info = self.image_info[image_id]
+        masks = np.zeros((len(info["polygons"]), *info["size"]), np.uint8)
+        for mask, polygon in zip(masks, info["polygons"], strict=True):
+            cv2.fillPoly(mask, [np.array(polygon, np.int32)], 1)
+        return np.moveaxis(masks.astype(bool), 0, -1), np.ones(len(masks), np.int32)
 
 
 def python_noise(image, masks):
@@ -73,6 +84,7 @@ def main():
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--repeats", type=int, default=3)
+    measure.add_original(parser)
     parser.add_argument("--noise", action="store_true", help="an augmentation written in Python, which threads share")
     args = parser.parse_args()
 
@@ -80,26 +92,37 @@ def main():
     sides |= {f"{workers} processes": (workers, True) for workers in args.workers if workers}
     rates = {name: [] for name in sides}
     with tempfile.TemporaryDirectory() as folder:
+        write_photographs(folder, args.images)
         dataset = PolygonDataset()
-        dataset.load_polygons(folder, args.images)
+        dataset.load_polygons(folder)
         builder = BatchBuilder(
             dataset,
             batch_size=1,
             num_classes=2,
-            resize=ResizeSettings(800, 1024, 0, "square"),
+            resize=ResizeSettings(SIZES["IMAGE_MIN_DIM"], SIZES["IMAGE_MAX_DIM"], 0, "square"),
             mean_pixel=[123.7, 116.8, 103.9],
             mini_mask_shape=(56, 56),
             augmentation=python_noise if args.noise else None,
             seed=0,
         )
         cv2.setNumThreads(1)  # one core for each worker, so that the figures are per core
+        original = args.original and measure.Original(
+            *(args.original, args.original_python, "input_pipeline"),
+            **{"settings": {"NUM_CLASSES": 2, **SIZES}, "folder": folder, "images": min(args.images, 8)},
+        )
+        if original:
+            original()
+            rates["original, one core"] = []
         for _ in range(args.repeats):
             for name, (workers, processes) in sides.items():
                 rates[name].append(read_all(builder, args.images, workers, processes))
+            if original:  # images per second of one core: its threads would share Python's lock
+                cpu = original().cpu
+                rates["original, one core"].append(original.last["images"] / cpu)
     measure.print_machine()
     print(f"\nImages per second: {WIDTH} x {HEIGHT} with {OBJECTS} objects, mini masks, {args.repeats} repeats")
     for name, values in rates.items():
-        print(f"{name:12} median {statistics.median(values):5.1f}  from {min(values):5.1f} to {max(values):5.1f}")
+        print(f"{name:20} median {statistics.median(values):5.1f}  from {min(values):5.1f} to {max(values):5.1f}")
     print(f"peak memory of this process {measure.peak_memory_mb():.0f} MB")
 
 

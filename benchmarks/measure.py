@@ -1,37 +1,88 @@
 """What the benchmarks share: interleaved repeats, medians, memory, and a description of the machine."""
 
+import json
 import os
 import platform
 import resource
 import statistics
+import subprocess
 import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """Seconds on the clock and of all cores together."""
+
+    wall: float
+    cpu: float
 
 
 def interleaved(sides, repeats):
     """Time several functions in turn, A B A B ..., so that a machine that slows down slows all of them.
 
-    sides: `{name: function}`. Each runs once before, uncounted. Returns `{name: [seconds, ...]}`.
+    sides: `{name: function}`; an `Original` is one as well. Each runs once before, uncounted. Returns
+    `{name: [Measured, ...]}`.
     """
     for function in sides.values():
         function()
-    seconds = {name: [] for name in sides}
+    found = {name: [] for name in sides}
     for _ in range(repeats):
         for name, function in sides.items():
-            start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+            found[name].append(function() if isinstance(function, Original) else _timed(function))
+    return found
 
 
-def print_table(seconds, *, baseline=None):
-    """Median, minimum and maximum per side, and the ratio of each median to the baseline's (default: the first
-    side)."""
-    baseline = baseline or next(iter(seconds))
-    reference = statistics.median(seconds[baseline])
-    print(f"{'':32} {'median s':>10} {'min':>8} {'max':>8} {'times ' + baseline:>20}")
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        print(f"{name:32} {median:10.3f} {min(values):8.3f} {max(values):8.3f} {median / reference:20.2f}")
+def _timed(function):
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return Measured(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+class Original:
+    """Matterport's package, or a fork of it, at a task of `original.py`: a function that runs it once.
+
+    package: the folder that holds `mrcnn`. python: the interpreter that can run it. last: what it told of the last run.
+    """
+
+    def __init__(self, package, python, task, **arguments):
+        program = Path(__file__).with_name("original.py")
+        command = [python, program, task, json.dumps(arguments), "--original", package]
+        own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_BACKEND")}
+        self._process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
+        )
+
+    def __call__(self):
+        self._process.stdin.write("run\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"The original program has ended with {self._process.wait()}; see its messages above.")
+        self.last = json.loads(answer)
+        return Measured(self.last["wall"], self.last["cpu"])
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def add_original(parser):
+    """The arguments by which a benchmark is given the original package to compare with."""
+    parser.add_argument("--original", metavar="FOLDER", help="compare with the package mrcnn in this folder")
+    parser.add_argument("--original-python", metavar="PYTHON", default="python", help="the interpreter that can run it")
+
+
+def print_table(found, *, baseline=None):
+    """Medians, minimum and maximum per side, and how many times as fast as the baseline it is (default: the first)."""
+    wall = {name: [run.wall for run in runs] for name, runs in found.items()}
+    baseline = baseline or next(iter(found))
+    reference = statistics.median(wall[baseline])
+    print(f"{'':32} {'median s':>10} {'min':>8} {'max':>8} {'cpu s':>8} {'speed, ' + baseline + ' = 1':>28}")
+    for name, values in wall.items():
+        median, cpu = statistics.median(values), statistics.median(run.cpu for run in found[name])
+        times = reference / median
+        print(f"{name:32} {median:10.3f} {min(values):8.3f} {max(values):8.3f} {cpu:8.2f} {times:28.2f}")
 
 
 def print_machine():

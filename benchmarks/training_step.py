@@ -1,9 +1,12 @@
 """Time of a training step, by stage and precision.
 
-python benchmarks/training_step.py --backbone resnet50 --size 256 --batch 2
+python benchmarks/training_step.py --backbone resnet50 --size 256 --batch 2 --layers heads all
+python benchmarks/training_step.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
 """
 
 import argparse
+import os
+import tempfile
 import time
 
 import measure
@@ -13,23 +16,31 @@ from mrcnn_plus.config import Config
 from mrcnn_plus.mask_rcnn import MaskRCNN
 
 
-def training_step(backbone, size, batch, precision, layers):
-    """A function that runs one step on a fixed batch of 20 generated objects per image."""
+def settings_of(args):
+    """Settings that both sides have."""
+    return {
+        "BACKBONE": args.backbone,
+        "NUM_CLASSES": 5,
+        "IMAGES_PER_GPU": args.batch,
+        "IMAGE_MIN_DIM": args.size,
+        "IMAGE_MAX_DIM": args.size,
+    }
 
-    class BenchmarkConfig(Config):
-        NAME = "benchmark"
-        BACKBONE = backbone
-        NUM_CLASSES = 5
-        IMAGES_PER_GPU = batch
-        IMAGE_MIN_DIM = IMAGE_MAX_DIM = size
-        PRECISION = precision
 
-    config = BenchmarkConfig()
-    model = MaskRCNN("training", config, "logs")
-    model.set_trainable(layers, verbose=0)
-    model.compile(1e-3, 0.9)
-    inputs = generated_batch(config)
-    return lambda: model.keras_model.train_on_batch(inputs)
+def trainer(settings, precision, layers, weights=None):
+    """A model that is ready to train these layers."""
+    own = {"NAME": "benchmark", "SEED": 0, "PRECISION": precision}
+    config = type("BenchmarkConfig", (Config,), {**settings, **own})()
+    model = MaskRCNN("training", config, tempfile.mkdtemp())
+    if weights:
+        model.keras_model.load_weights(weights, by_name=True)
+    model.set_trainable(_STAGES[layers], verbose=0)
+    model.compile(config.LEARNING_RATE, config.LEARNING_MOMENTUM)
+    return model
+
+
+#: The layers of a stage as Matterport's `train` spells them.
+_STAGES = {"heads": r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)", "all": ".*"}
 
 
 def generated_batch(config, *, objects=20):
@@ -61,23 +72,45 @@ def main():
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--layers", nargs="+", default=["heads", "all"])
-    parser.add_argument("--precision", nargs="+", default=["float32"])
+    parser.add_argument("--layers", choices=_STAGES, default="all")
+    parser.add_argument("--precision", nargs="*", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--repeats", type=int, default=5)
+    measure.add_original(parser)
     args = parser.parse_args()
 
-    sides = {}
-    for precision in args.precision:
-        for layers in args.layers:
-            step = training_step(args.backbone, args.size, args.batch, precision, layers)
+    settings = settings_of(args)
+    with tempfile.TemporaryDirectory() as folder:
+        weights, batch_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "batch.npz")
+        model = trainer(settings, "float32", args.layers)
+        model.keras_model.save_weights(weights)
+        inputs = generated_batch(model.config)
+        np.savez(batch_file, **inputs)
+        sides = {}
+        if args.original:
+            sides["original"] = measure.Original(
+                *(args.original, args.original_python, "training_step"),
+                **{"settings": settings, "weights": weights, "batch": batch_file, "layers": args.layers},
+            )
+            sides["original"]()
+            print(
+                f"original: losses {_losses(sides['original'].last)}, peak {sides['original'].last['peak_mb']:.0f} MB"
+            )
+        for precision in args.precision:
+            keras_model = trainer(settings, precision, args.layers, weights).keras_model
             start = time.perf_counter()
-            step()
-            print(f"{layers}, {precision}: first step {time.perf_counter() - start:.1f} s")
-            sides[f"{layers}, {precision}"] = step
-    print(f"\nTraining step, {args.backbone}, {args.size} x {args.size}, {args.batch} images")
-    measure.print_machine()
-    measure.print_table(measure.interleaved(sides, args.repeats))
+            logs = keras_model.train_on_batch(inputs, return_dict=True)
+            seconds = time.perf_counter() - start
+            print(f"{precision}: first step {seconds:.1f} s, losses {_losses(logs)}")
+            sides[precision] = lambda keras_model=keras_model: keras_model.train_on_batch(inputs)
+        print(f"\nTraining step, {args.layers}, {args.backbone}, {args.size} x {args.size}, {args.batch} images")
+        measure.print_machine()
+        measure.print_table(measure.interleaved(sides, args.repeats))
     print(f"peak memory {measure.peak_memory_mb():.0f} MB")
+
+
+def _losses(logs):
+    """Total and parts in a line. ROIs are sampled, so two programs differ a little."""
+    return ", ".join(f"{name} {float(value):.3f}" for name, value in logs.items() if "loss" in name)
 
 
 if __name__ == "__main__":

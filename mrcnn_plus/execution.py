@@ -1,6 +1,7 @@
 """The one place that chooses how the network is computed, with the measured reason beside each choice."""
 
 import keras
+from keras import ops
 
 
 def compiles(jit_compile=None):
@@ -15,3 +16,52 @@ def compiles(jit_compile=None):
     import tensorflow as tf
 
     return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
+
+
+def takes_constant_weights(jit_compile=None):
+    """Whether detection is faster with the weights as constants of the graph.
+
+    TensorFlow on a CPU brings constant kernels into the layout of the processor once, and not in every convolution:
+    1.3 times as fast for ResNet-101 at 1024 x 1024 (12.1 s of CPU time became 9.4 s), for a first call that takes 1.4
+    times as long. Everywhere else variables are as good.
+    """
+    return keras.backend.backend() == "tensorflow" and not compiles(jit_compile)
+
+
+def with_constant_weights(model):
+    """A TensorFlow function of the inputs of a `keras.Model`, with the values that its weights have now as constants.
+
+    It is traced once, for batches and images of all sizes. Returns what the model returns, as tensors.
+    """
+    import tensorflow as tf
+
+    weights = [
+        [ops.convert_to_numpy(variable) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    def call(*inputs):
+        constants = [[tf.constant(value) for value in values] for values in weights]
+        return model.stateless_call(*constants, list(inputs), training=False)[0]
+
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    return tf.function(call, autograph=False).get_concrete_function(*signature)
+
+
+def sums_of(weights):
+    """A function that returns numbers which change when any of the weights does.
+
+    It takes 25 ms for ResNet-101, a tenth of what a digest would. TensorFlow only.
+    """
+    import tensorflow as tf
+
+    return tf.function(lambda: tf.stack([tf.reduce_sum(tf.cast(weight.value, tf.float32)) for weight in weights]))
+
+
+def add_bias(features, bias):
+    """The bias added to each channel, by the operation that TensorFlow makes one with the convolution before it."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.bias_add(features, bias)
+    return features + bias

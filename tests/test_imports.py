@@ -147,7 +147,8 @@ def test_there_are_no_circles():
 def loaded_after(statement: str) -> set[str]:
     """Top-level modules in a fresh interpreter after the statement."""
     code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return set(told.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(

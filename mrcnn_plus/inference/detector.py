@@ -1,9 +1,11 @@
 """What `detect` runs: the network of a `DetectionModel` without what it does not need to know the instances."""
 
+import threading
+
 import keras
 import numpy as np
 
-from mrcnn_plus.execution import compiles
+from mrcnn_plus import execution
 from mrcnn_plus.network.folding import fold_frozen_norms
 
 
@@ -11,15 +13,21 @@ class Detector:
     """Molded images to detections and the mask of each one's class, by the layers and weights of a `DetectionModel`.
 
     Same answers, less work: frozen norms are folded into convolutions, the mask head runs on real detections where
-    shapes may vary, and neither masks of other classes nor the RPN's answers leave the network.
+    shapes may vary, and neither masks of other classes nor the RPN's answers leave the network. Weights are constants
+    where that is faster; when they change, the next call notices and takes the new ones.
     """
 
     def __init__(self, model):
         settings = model.settings
-        compiled = compiles(settings.JIT_COMPILE)
+        compiled = execution.compiles(settings.JIT_COMPILE)
         inputs, outputs = model.network.instance_graph(settings, compiled=compiled)
         self.model = fold_frozen_norms(keras.Model(inputs, outputs, name="mask_rcnn_instances"))
         self.model.jit_compile = compiled
+        # A network that is trained changes too often.
+        trains = model.network.training_settings is not None
+        self._constant = execution.takes_constant_weights(settings.JIT_COMPILE) and not trains
+        self._constant_model = None
+        self._making = threading.Lock()
 
     def __call__(self, molded_images, image_metas, anchors):
         """molded_images `[B, H, W, channels]`, image_metas `[B, 12 + C]`, anchors `[B, A, 4]` normalized; float32.
@@ -27,5 +35,20 @@ class Detector:
         Returns detections float32 `[B, D, (y1, x1, y2, x2, class_id, score)]`, normalized, padded with zeros, and masks
         float32 `[B, n, 28, 28]` of at least the rows that hold a detection.
         """
-        detections, masks = self.model.predict_on_batch([molded_images, image_metas, anchors])
+        inputs = [np.asarray(values, np.float32) for values in (molded_images, image_metas, anchors)]
+        if self._constant:
+            detections, masks = self._with_the_weights_of_now()(*map(keras.ops.convert_to_tensor, inputs))
+        else:
+            detections, masks = self.model.predict_on_batch(inputs)
         return np.asarray(detections), np.asarray(masks)
+
+    def _with_the_weights_of_now(self):
+        """The function with constant weights; a new one if the weights are not those that it was made with."""
+        with self._making:
+            if self._constant_model is None:
+                self._sums = execution.sums_of(self.model.weights)
+            sums = self._sums().numpy()
+            if self._constant_model is None or not np.array_equal(sums, self._made_with):
+                self._constant_model = execution.with_constant_weights(self.model)
+                self._made_with = sums
+            return self._constant_model

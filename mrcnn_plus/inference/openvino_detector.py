@@ -19,7 +19,7 @@ import numpy as np
 
 from mrcnn_plus import __version__
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.execution import compiles
+from mrcnn_plus.execution import compiles, sums_of
 from mrcnn_plus.weights.pretrained import keras_home
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class OpenVINODetector:
         self.settings = model.settings
         self._compiled_by_xla = compiles(model.settings.JIT_COMPILE)
         self.parts = model.network.instance_parts(model.settings, compiled=self._compiled_by_xla)
-        self._network, self._weights = model.network, model.weights
+        self._network, self._sums = model.network, sums_of(model.weights)
         self._lock = threading.Lock()
         self._loaded_for = None
 
@@ -61,13 +61,13 @@ class OpenVINODetector:
 
     def _load(self):
         """Read the converted network, unless it is there and the weights are those of the last time."""
-        weights = _sums(self._weights)
-        if self._loaded_for == weights:
+        sums = self._sums().numpy()
+        if np.array_equal(self._loaded_for, sums):
             return
         folder = converted_network(self._network, compiled=self._compiled_by_xla)
         self._box_head, self._mask_head = (self._compiled(folder, part) for part in ("box_head", "mask_head"))
         self._features = functools.cache(lambda shape: self._compiled(folder, "features", shape))
-        self._loaded_for = weights
+        self._loaded_for = sums
 
     def _compiled(self, folder, part, shape=None):
         """A function of arrays. shape: of the input, for which the network is compiled; None leaves it open."""
@@ -139,11 +139,6 @@ def _key(network, compiled):
         digest.update(weight.path.encode())
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
     return digest.hexdigest()[:24]
-
-
-def _sums(weights):
-    """Numbers that change when any of the weights does, for a fraction of the cost of a digest."""
-    return [float(keras.ops.sum(keras.ops.cast(weight, "float32"))) for weight in weights]
 
 
 def _require_openvino():

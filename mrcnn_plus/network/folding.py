@@ -11,6 +11,7 @@ import collections
 import keras
 from keras import layers, ops
 
+from mrcnn_plus.execution import add_bias
 from mrcnn_plus.network.normalization import BatchNorm
 
 
@@ -68,7 +69,7 @@ class NormedConv2D(layers.Layer):
         bias = ops.cast(conv.bias, "float32") if conv.use_bias else 0.0
         kernel = ops.cast(ops.cast(conv.kernel, "float32") * scale, inputs.dtype)
         outputs = ops.conv(inputs, kernel, strides=list(conv.strides), padding=conv.padding)
-        return outputs + ops.cast((bias - mean) * scale + beta, outputs.dtype)
+        return add_bias(outputs, ops.cast((bias - mean) * scale + beta, outputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
