@@ -85,7 +85,7 @@ def test_detections_are_the_recorded_ones_and_no_others(results, recorded, image
     recorded_detections = [expected[f"detect_{name}"] for name in ("rois", "class_ids", "scores")]
     detections = [found[name] for name in ("rois", "class_ids", "scores")]
     assert len(expected["detect_rois"]) == 100
-    # Random weights bring boxes whose overlap is the threshold of NMS to the sixth digit: rounding decides on two of 100.
+    # Random weights bring overlaps that equal the threshold of NMS to the sixth digit: rounding decides on two of 100.
     for ones, others in ((detections, recorded_detections), (recorded_detections, detections)):
         assert partner_in(ones, *others)[0].mean() >= 0.98
     assert [array.dtype for array in detections] == [np.int32, np.int32, np.float32]
