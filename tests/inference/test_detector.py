@@ -1,0 +1,54 @@
+"""What `detect` runs: weights as constants that are never out of date, and one trace for images of all sizes."""
+
+import numpy as np
+import pytest
+
+from mrcnn_plus import execution
+from mrcnn_plus.mask_rcnn import MaskRCNN
+from tests.support.tiny import FiveConvolutions
+
+RNG = np.random.default_rng(0)
+IMAGES = [RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 48, 3), (130, 64, 3), (64, 190, 3))]
+
+
+class AnySize(FiveConvolutions):
+    IMAGE_RESIZE_MODE = "pad64"
+    IMAGE_MIN_DIM = None
+    IMAGE_MIN_SCALE = 0
+
+
+def scores(model):
+    return [result["scores"] for result in model.detect(IMAGES, allow_untrained=True)]
+
+
+def test_constant_weights_are_those_of_the_moment_and_traced_once_for_all_sizes(tmp_path, monkeypatch):
+    model = MaskRCNN("inference", AnySize(), str(tmp_path))
+    made = []
+    make = execution.with_constant_weights
+    monkeypatch.setattr(execution, "with_constant_weights", lambda network: made.append(1) or make(network))
+    logits = model.keras_model.get_layer("mrcnn_class_logits").layer
+    logits.kernel.assign(0.01 * logits.kernel)
+    first = scores(model)
+    assert len({len(image) for image in IMAGES}) > 1 and len(made) == 1
+
+    logits.kernel.assign(2.0 * logits.kernel)
+    second = scores(model)
+    assert len(made) == 2
+    monkeypatch.setattr(execution, "takes_constant_weights", lambda jit_compile: False)
+    twin = MaskRCNN("inference", AnySize(), str(tmp_path))
+    twin.keras_model.set_weights(model.keras_model.get_weights())
+    for before, now, expected in zip(first, second, scores(twin), strict=True):
+        np.testing.assert_allclose(now, expected, atol=1e-5)
+        assert not np.allclose(now, before, atol=1e-4)
+    assert len(made) == 2
+
+
+def test_a_network_that_trains_keeps_its_weights_in_variables(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "with_constant_weights", None)
+    model = MaskRCNN("training", FiveConvolutions(), str(tmp_path))
+    assert len(scores(model)) == 3
+
+
+@pytest.mark.parametrize(("jit_compile", "constant"), [(None, True), (False, True), (True, False)])
+def test_what_xla_compiles_keeps_them_too(jit_compile, constant):
+    assert execution.takes_constant_weights(jit_compile) is constant
