@@ -16,9 +16,9 @@ from mrcnn_plus import network
 from mrcnn_plus.network.anchors import PyramidAnchors
 from mrcnn_plus.network.assembly import ToNormalized
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
-from mrcnn_plus.network.detections import DetectionLayer, MaskOfClass, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
 from mrcnn_plus.network.folding import NormedConv2D
-from mrcnn_plus.network.heads import PerRoi
+from mrcnn_plus.network.heads import MaskOfClass, PerRoi, PerRoiProduct
 from mrcnn_plus.network.normalization import BatchNorm, GroupNorm
 from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.roi_align import PyramidROIAlign
@@ -75,11 +75,13 @@ CASES = [
     (BatchNorm, {"train_bn": True, "axis": 2, "momentum": 0.5, "epsilon": 0.01, "scale": False}, ["P5"]),
     (GroupNorm, {"groups": 4, "epsilon": 0.01}, ["P5"]),
     (PerRoi, {"layer": layers.Conv2D(3, 2, strides=2, name="inside")}, ["pooled"]),
+    (PerRoiProduct, {"layer": layers.Conv2D(3, 4, name="covering")}, ["pooled"]),
 ]
-#: Layers of the graph that `detect` runs, which no file ever holds; their tests are in test_folding.py and
-#: test_proposals_and_detections.py.
+#: Layers of the graph that `detect` runs, which no file ever holds; their tests are in test_folding.py, test_heads.py
+#: and test_proposals_and_detections.py.
 IN_DETECTION = {NormedConv2D, OccupiedRows, MaskOfClass}
 BOX_LAYERS = (ToNormalized, PyramidAnchors, ProposalLayer, RPNTargetLayer, DetectionTargetLayer, DetectionLayer)
+LEARN = (PerRoi, PerRoiProduct, BatchNorm, GroupNorm)
 each_layer = pytest.mark.parametrize(
     ("layer_class", "arguments", "names"), CASES, ids=[case[0].__name__ for case in CASES]
 )
@@ -173,7 +175,8 @@ def test_half_precision_gives_finite_results_and_leaves_boxes_in_float32(layer_c
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         if "layer" in arguments:
-            arguments = {"layer": layers.Conv2D(3, 2, strides=2, name="inside")}
+            config = arguments["layer"].get_config()
+            arguments = {"layer": layers.Conv2D.from_config({**config, "dtype": "mixed_bfloat16"})}
         layer = layer_class(**arguments)
         found = call(layer, names, lambda name: ops.convert_to_tensor(ARRAYS[name]))
     finally:
@@ -183,7 +186,7 @@ def test_half_precision_gives_finite_results_and_leaves_boxes_in_float32(layer_c
         dtype = keras.backend.standardize_dtype(tensor.dtype)
         if layer_class in BOX_LAYERS:
             assert dtype in ("float32", "int32")
-    if layer_class in (PerRoi, BatchNorm, GroupNorm):
+    if layer_class in LEARN:
         assert dtype == "bfloat16", "feature maps are what half precision is for"
 
 
@@ -191,5 +194,4 @@ def test_half_precision_gives_finite_results_and_leaves_boxes_in_float32(layer_c
 def test_layers_that_learn_nothing_have_no_trainable_weights(layer_class, arguments, names):
     layer = layer_class(**arguments)
     call(layer, names, lambda name: ops.convert_to_tensor(ARRAYS[name]))
-    learns = layer_class in (PerRoi, BatchNorm, GroupNorm)
-    assert bool(layer.trainable_weights) == learns
+    assert bool(layer.trainable_weights) == (layer_class in LEARN)
