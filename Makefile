@@ -79,7 +79,7 @@ $(DEVELOPMENT): $(RUNTIME)
 $(TORCH_STAMP): pyproject.toml | $(TORCH_VENV)/bin/python
 	@echo "Installing into $(TORCH_VENV); TensorFlow and PyTorch are large downloads, this can take some minutes."
 	$(TORCH_VENV)/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)'
-	$(TORCH_VENV)/bin/python -m pip install --editable . 'pytest>=8' 'pytest-xdist>=3.5'
+	$(TORCH_VENV)/bin/python -m pip install --editable '.[albumentations]' 'pytest>=8' 'pytest-xdist>=3.5'
 	$(call working_opencv,$(TORCH_VENV)/bin/python)
 	@touch $@
 
