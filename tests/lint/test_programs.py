@@ -183,6 +183,33 @@ def test_data_are_built_without_the_model_that_stands_between(tmp_path):
     assert not hasattr(program.train, "found")
 
 
+def test_data_that_are_built_in_one_line_with_something_of_the_model(tmp_path):
+    path = write(
+        tmp_path,
+        "a.py",
+        SETTINGS,
+        DATA,
+        """
+        from mrcnn import model as modellib
+
+        def data(count):
+            dataset = PartsDataset()
+            dataset.load_parts(count)
+            dataset.prepare()
+            return dataset
+
+        def train(model):
+            train, val, config = data(5), data(2), model.config
+            train, val = val, train
+            model.train(train, val, config.LEARNING_RATE, epochs=1, layers="heads")
+
+        train(modellib.MaskRCNN(mode="training", config=PartsConfig(), model_dir="logs"))
+        """,
+    )
+    program = read(path)
+    assert (len(program.train.image_info), len(program.val.image_info)) == (2, 5)
+
+
 def test_stages_are_in_order_and_computed_from_the_settings(tmp_path):
     training = """
     def go(model, data):

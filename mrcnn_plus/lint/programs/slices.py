@@ -90,7 +90,7 @@ def _slice(statements, needed, namespace) -> list[ast.stmt]:
 def _chosen(statement, needed, namespace) -> list[ast.stmt]:
     blocks = [name for name in ("body", "orelse", "finalbody") if isinstance(getattr(statement, name, None), list)]
     if not blocks or isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [statement] if _matters(statement, needed, namespace) else []
+        return [part for part in _single_assignments(statement) if _matters(part, needed, namespace)]
     reduced = copy.copy(statement)
     for name in blocks:
         parts = [part for item in getattr(statement, name) for part in _chosen(item, needed, namespace)]
@@ -101,6 +101,19 @@ def _chosen(statement, needed, namespace) -> list[ast.stmt]:
     if isinstance(statement, ast.Try) and not statement.handlers and not reduced.finalbody:
         return reduced.body
     return [reduced]
+
+
+def _single_assignments(statement) -> list[ast.stmt]:
+    """`train, config = Shapes(), model.config` as two statements, of which one may be needed and the other not."""
+    targets = getattr(statement, "targets", [])
+    if not isinstance(statement, ast.Assign) or len(targets) != 1 or not isinstance(targets[0], ast.Tuple | ast.List):
+        return [statement]
+    names, values = targets[0].elts, getattr(statement.value, "elts", [])
+    depends = _bound_names([statement]) & _read_names(statement.value)  # as in a, b = b, a
+    if len(names) != len(values) or depends or any(isinstance(part, ast.Starred) for part in (*names, *values)):
+        return [statement]
+    pairs = zip(names, values, strict=True)
+    return [ast.copy_location(ast.Assign([name], value), statement) for name, value in pairs]
 
 
 def _matters(statement, needed, namespace) -> bool:
