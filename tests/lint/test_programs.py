@@ -198,12 +198,12 @@ def test_data_that_are_built_in_one_line_with_something_of_the_model(tmp_path):
             dataset.prepare()
             return dataset
 
-        def train(model):
+        def run_training(model):
             train, val, config = data(5), data(2), model.config
             train, val = val, train
             model.train(train, val, config.LEARNING_RATE, epochs=1, layers="heads")
 
-        train(modellib.MaskRCNN(mode="training", config=PartsConfig(), model_dir="logs"))
+        run_training(modellib.MaskRCNN(mode="training", config=PartsConfig(), model_dir="logs"))
         """,
     )
     program = read(path)
