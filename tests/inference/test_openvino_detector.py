@@ -48,6 +48,7 @@ def assert_same(ours, theirs):
         assert np.mean(one["masks"] != other["masks"]) < 0.01
 
 
+@pytest.mark.slow
 def test_it_detects_what_keras_detects_also_after_the_weights_have_changed(tmp_path, kept_in):
     model = detector(tmp_path)
     first = detections(model, "openvino")
