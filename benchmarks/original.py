@@ -54,8 +54,8 @@ def training_step(settings, weights, batch, layers):
     model.set_trainable(stages[layers], verbose=0)
     model.compile(config.LEARNING_RATE, config.LEARNING_MOMENTUM)
     given = np.load(batch)
-    anchors = model.get_anchors(config.IMAGE_SHAPE)
-    anchors = model.anchors
+    model.get_anchors(config.IMAGE_SHAPE)
+    anchors = model.anchors  # those in pixels
     targets = [
         modellib.build_rpn_targets(
             config.IMAGE_SHAPE, anchors, class_ids[boxes.any(axis=1)], boxes[boxes.any(axis=1)], config

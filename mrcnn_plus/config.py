@@ -55,8 +55,8 @@ class Config(ConfigBase):
     JIT_COMPILE = None
 
     # What computes the convolutions of `detect`: "keras", or "openvino" (pip install "mrcnn-plus[openvino]"), an engine
-    # made for inference on CPUs; with PRECISION = "mixed_bfloat16" it is by far the fastest. The same detections; the
-    # first one with new weights waits for a conversion, which is kept on disk.
+    # made for inference on CPUs. The same detections; the first one with new weights waits for a conversion, which is
+    # kept on disk. Which is faster depends on the processor: try both (benchmarks/RESULTS.md).
     INFERENCE_ENGINE = "keras"
 
     # How many batches are loaded and augmented at once while the network computes; None chooses by the number of cores

@@ -134,19 +134,18 @@ class Network:
         lower; `proposals` and `detections`, between them, compute boxes and want float32.
         """
         config = self._config if config is None else config
-        inputs = lambda tensors: [layers.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]  # noqa: E731
         with _precision(self.settings.PRECISION):
-            rpn_class, rpn_bbox, *pyramid = inputs([self.rpn_class, self.rpn_bbox, *self.pyramid[:4]])
+            rpn_class, rpn_bbox, *pyramid = _inputs_like([self.rpn_class, self.rpn_bbox, *self.pyramid[:4]])
             proposals = self._proposals(
                 self.anchors, config, count=config.POST_NMS_ROIS_INFERENCE, compiled=compiled, rpn=(rpn_class, rpn_bbox)
             )
             pooled = self.classifier_head.align([proposals, self.image_meta, *pyramid])
-            rois, head_input = inputs([proposals, pooled])
+            rois, head_input = _inputs_like([proposals, pooled])
             _, *box_answer = self.classifier_head.predict(head_input)
-            probabilities, deltas = inputs(box_answer)
+            probabilities, deltas = _inputs_like(box_answer)
             detections = self._refined(rois, probabilities, deltas, config)
             mask_input = self._mask_inputs(detections, pyramid, compiled=compiled)
-            mask_head_inputs = inputs(mask_input)
+            mask_head_inputs = _inputs_like(mask_input)
             masks = self.mask_head.predict(*mask_head_inputs)
         return InstanceParts(
             features=keras.Model(self.image, [self.rpn_class, self.rpn_bbox, *self.pyramid[:4]]),
@@ -272,6 +271,11 @@ class Network:
             name="proposal_targets",
         )([proposals, gt_class_ids, to_norm([gt_boxes_px, self.image_meta]), gt_masks])
         return rois, {"target_class_ids": class_ids, "target_bbox": deltas, "target_mask": masks}
+
+
+def _inputs_like(tensors):
+    """New inputs of the shapes and types of these tensors, where a part of the graph begins anew."""
+    return [layers.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]
 
 
 def _ground_truth_inputs(config):

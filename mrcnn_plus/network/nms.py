@@ -62,13 +62,8 @@ def _nms_of_tensorflow(boxes, candidates, iou_threshold, max_selected):
             iou_threshold=iou_threshold,
             score_threshold=0.0,
         )
-        padded = tf.pad(selected, [[0, max_selected - tf.size(selected)]], constant_values=-1)
-        padded.set_shape([max_selected])
-        return padded
+        return tf.pad(selected, [[0, max_selected - tf.size(selected)]], constant_values=-1)
 
-    if boxes.shape[0] is None:
-        spec = tf.TensorSpec((max_selected,), tf.int32)
-        selected = tf.map_fn(of_one_image, (boxes, candidates), fn_output_signature=spec)
-    else:  # without a loop, which OpenVINO does not know
-        selected = tf.stack([of_one_image(image) for image in zip(tf.unstack(boxes), tf.unstack(candidates))])
+    spec = tf.TensorSpec((max_selected,), tf.int32)
+    selected = tf.map_fn(of_one_image, (boxes, candidates), fn_output_signature=spec)
     return tf.maximum(selected, 0), selected >= 0

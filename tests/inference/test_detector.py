@@ -34,13 +34,14 @@ def test_constant_weights_are_those_of_the_moment_and_traced_once_for_all_sizes(
     logits.kernel.assign(2.0 * logits.kernel)
     second = scores(model)
     assert len(made) == 2
-    monkeypatch.setattr(execution, "takes_constant_weights", lambda jit_compile: False)
+    # One that never had other weights, and computes alike: constants and variables differ by rounding, which decides
+    # between boxes of random weights (test_golden_network.py compares the two).
     twin = MaskRCNN("inference", AnySize(), str(tmp_path))
     twin.keras_model.set_weights(model.keras_model.get_weights())
     for before, now, expected in zip(first, second, scores(twin), strict=True):
         np.testing.assert_allclose(now, expected, atol=1e-5)
         assert not np.allclose(now, before, atol=1e-4)
-    assert len(made) == 2
+    assert len(made) == 3
 
 
 def test_a_network_that_trains_keeps_its_weights_in_variables(tmp_path, monkeypatch):

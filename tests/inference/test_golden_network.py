@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from mrcnn_plus import execution
 from mrcnn_plus.config import Config
 from mrcnn_plus.geometry.boxes import compute_overlaps
 from mrcnn_plus.mask_rcnn import MaskRCNN
@@ -51,8 +52,14 @@ def recorded(golden_dir):
 
 @pytest.fixture(scope="module")
 def results(model):
-    """What `detect` answers for both photographs, detected in one call though their sizes differ."""
-    found = model.detect([skimage.data.astronaut(), skimage.data.coffee()])
+    """What `detect` answers for both photographs, detected in one call though their sizes differ.
+
+    With weights in variables: constant ones are compared with these below.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "takes_constant_weights", lambda jit_compile: False)
+        found = model.detect([skimage.data.astronaut(), skimage.data.coffee()])
+    vars(model.detection_model).pop("detector")
     return dict(zip(("astronaut", "coffee"), found, strict=True))
 
 
@@ -85,10 +92,20 @@ def test_detections_are_the_recorded_ones_and_no_others(results, recorded, image
     recorded_detections = [expected[f"detect_{name}"] for name in ("rois", "class_ids", "scores")]
     detections = [found[name] for name in ("rois", "class_ids", "scores")]
     assert len(expected["detect_rois"]) == 100
-    # Random weights bring overlaps that equal the threshold of NMS to the sixth digit: rounding decides on two of 100.
-    for ones, others in ((detections, recorded_detections), (recorded_detections, detections)):
-        assert partner_in(ones, *others)[0].mean() >= 0.98
+    assert partner_in(detections, *recorded_detections)[0].mean() >= 0.99
+    assert partner_in(recorded_detections, *detections)[0].mean() >= 0.99
     assert [array.dtype for array in detections] == [np.int32, np.int32, np.float32]
+
+
+def test_constant_weights_differ_by_rounding_alone(model, results):
+    """Random weights bring overlaps that equal the threshold of NMS to the sixth digit: rounding decides on a few."""
+    (found,) = model.detect([skimage.data.astronaut()])
+    constant, variable = (
+        [of[name] for name in ("rois", "class_ids", "scores")] for of in (found, results["astronaut"])
+    )
+    same, row = partner_in(variable, *constant)
+    assert same.mean() >= 0.98
+    np.testing.assert_allclose(constant[2][same], variable[2][row[same]], atol=1e-4)
 
 
 @pytest.mark.parametrize("image", ["astronaut", "coffee"])
