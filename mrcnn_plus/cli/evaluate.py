@@ -189,7 +189,7 @@ def _last_checkpoint(folder, name):
 @contextlib.contextmanager
 def _progress(dataset, limit):
     """The `progress` of `evaluate` as a bar on the terminal."""
-    from mrcnn_plus.lint.measuring.progress import progress_bar
+    from mrcnn_plus.lint.measuring.worker_pool import progress_bar
 
     total = len(dataset.image_ids) if limit is None else min(limit, len(dataset.image_ids))
     with progress_bar("images", total, shown=options.shows_progress()) as advance:

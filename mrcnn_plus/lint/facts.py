@@ -69,8 +69,8 @@ class Split:
 
     @cached_property
     def pixels(self) -> list:
-        """`pixel_scan.PixelFacts` of each image that was read: a sample of them, or all at depth "pixels"."""
-        from mrcnn_plus.lint.measuring.pixel_scan import scan_pixels
+        """`pixel_facts.PixelFacts` of each image that was read: a sample of them, or all at depth "pixels"."""
+        from mrcnn_plus.lint.measuring.pixel_facts import scan_pixels
 
         return scan_pixels(self)
 

@@ -100,16 +100,16 @@ def test_this_machine_can_be_read():
 
 def test_hidden_devices_are_not_missed(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert environment_facts._visible_gpus.__wrapped__() == ()
+    assert environment_facts.visible_gpus.__wrapped__() == ()
 
 
 def test_devices_are_those_that_the_driver_lists(monkeypatch, tmp_path):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)'\n")
+    tool.write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-40GB, 40960'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert environment_facts._visible_gpus.__wrapped__() == ("NVIDIA A100-SXM4-40GB",)
+    assert [gpu.name for gpu in environment_facts.visible_gpus.__wrapped__()] == ["NVIDIA A100-SXM4-40GB"]
 
 
 @pytest.mark.parametrize(

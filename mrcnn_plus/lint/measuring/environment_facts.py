@@ -1,4 +1,4 @@
-"""The machine: installed packages, devices, processes. Read without importing Keras or a backend."""
+"""The machine: installed packages, devices and their memory, processes. Read without importing Keras or a backend."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mrcnn_plus.lint.measuring.worker_pool import can_fork
 
@@ -21,6 +22,7 @@ _CUDA_OF_BACKENDS = {
     "tensorflow": ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn-cu11"),
     "jax": ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda11-plugin"),
 }
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def read_environment() -> Environment:
         packages=packages,
         required=_required_versions(),
         backend=backend,
-        gpus=_visible_gpus(),
+        gpus=tuple(gpu.name for gpu in visible_gpus()),
         gpu_support=_gpu_support(backend, packages),
         forks=can_fork(),
     )
@@ -122,21 +124,6 @@ def _applies(marker: str) -> bool:
     return least if match[1] == ">=" else not least
 
 
-@functools.lru_cache(maxsize=1)
-def _visible_gpus() -> tuple[str, ...]:
-    """CUDA devices by the driver's own tool; none if the user has hidden them."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return ()
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    try:
-        answer = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=_SECONDS_FOR_DEVICES, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(re.findall(r"GPU \d+: (.+?) \(", answer.stdout)) if answer.returncode == 0 else ()
-
-
 def _gpu_support(backend: str, packages: Mapping[str, str]) -> bool | None:
     """Whether the installed backend can use a CUDA device."""
     if backend == "torch":
@@ -149,3 +136,70 @@ def _gpu_support(backend: str, packages: Mapping[str, str]) -> bool | None:
             return None
     libraries = _CUDA_OF_BACKENDS.get(backend, ())
     return any(name in packages for name in libraries) or bool(ctypes.util.find_library("cudnn"))
+
+
+class Device(NamedTuple):
+    """What training computes on. memory: bytes in all, None if the driver does not say."""
+
+    name: str  # "NVIDIA A100" or "this machine"
+    memory: int | None
+    is_gpu: bool = True
+
+    @property
+    def words(self) -> str:
+        """For messages: `GPU NVIDIA A100`."""
+        return f"GPU {self.name}" if self.is_gpu else self.name
+
+
+def find_device(*, use_gpu: bool = True) -> Device | None:
+    """The first visible NVIDIA GPU, or else the machine itself; None if its memory is not known."""
+    gpus = [gpu for gpu in visible_gpus() if gpu.memory] if use_gpu else []
+    if gpus:
+        return gpus[0]
+    memory = machine_memory()
+    return Device("this machine", memory, is_gpu=False) if memory else None
+
+
+@functools.cache
+def visible_gpus() -> tuple[Device, ...]:
+    """The NVIDIA GPUs that `nvidia-smi` lists and CUDA_VISIBLE_DEVICES does not hide."""
+    program, visible = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not program or (visible is not None and visible.strip() in ("", "-1")):
+        return ()
+    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=_SECONDS_FOR_DEVICES, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse_gpus(listed, visible)
+
+
+def parse_gpus(listed: str, visible: str | None = None) -> tuple[Device, ...]:
+    """Devices of `nvidia-smi`'s lines "name, megabytes". visible: as CUDA_VISIBLE_DEVICES, e.g. "0,2"."""
+    devices = []
+    for line in listed.splitlines():
+        name, comma, megabytes = line.rpartition(",")
+        if comma:  # GPUs that share the machine's memory have "[N/A]"
+            memory = int(megabytes) * 2**20 if megabytes.strip().isdigit() else None
+            devices.append(Device(name.strip(), memory))
+    numbers = [part.strip() for part in visible.split(",")] if visible else []
+    if numbers and all(number.isdigit() for number in numbers):
+        devices = [devices[int(number)] for number in numbers if int(number) < len(devices)]
+    return tuple(devices)
+
+
+def machine_memory() -> int | None:
+    """Bytes of main memory that a process here may use: the machine's, or the limit of its container."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return None
+    for path in _CGROUP_LIMITS:
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            memory = min(memory, int(text))
+    return memory

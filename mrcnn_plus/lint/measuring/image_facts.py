@@ -10,9 +10,8 @@ import numpy as np
 
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.lint.measuring.file_headers import FileHeader, read_file_header
-from mrcnn_plus.lint.measuring.progress import progress_bar
 from mrcnn_plus.lint.measuring.tables import ImageTable
-from mrcnn_plus.lint.measuring.worker_pool import Died, map_items
+from mrcnn_plus.lint.measuring.worker_pool import Died, map_items, progress_bar
 
 _CHUNK = 1000
 

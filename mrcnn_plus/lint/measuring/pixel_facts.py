@@ -1,4 +1,4 @@
-"""What is measured on one image: `load_image` and `load_mask` are called as training does, and their answers counted.
+"""What is measured on images: `load_image` and `load_mask` are called as training does, and their answers counted.
 
 The answers are judged by the functions of `data.instance_checks` that guard training, so that the linter cannot find
 something right that training refuses, or the other way round.
@@ -6,6 +6,7 @@ something right that training refuses, or the other way round.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from mrcnn_plus.data.loader_errors import explain_loader_error
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 from mrcnn_plus.lint.measuring.picture_fit import measure_fit, structure
+from mrcnn_plus.lint.measuring.worker_pool import Died, map_items, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ _MOST_VALUES = 12
 _PART_SHARE = 0.02
 _TWIN_IOU = 0.9
 _NEAR = 0.5  # corners of twins differ by less than this share of the longer side
+_ASKED_TWICE = 4
+_LOOKED_AT = 48
 
 
 @dataclass
@@ -86,6 +90,40 @@ class PixelFacts:
     def image_area(self) -> int:
         """Pixels of the image, 0 if it could not be loaded."""
         return self.shape[0] * self.shape[1] if self.shape else 0
+
+
+def scan_pixels(split) -> list[PixelFacts]:
+    """`PixelFacts` of `split.sampled_image_ids`, in that order.
+
+    A few of the images are asked for twice, to see whether the data set answers the same again; for some more it is
+    measured whether the masks lie on what is to be seen. Nothing is read of a
+    data set that was not prepared.
+    """
+    if not hasattr(split.dataset, "num_classes"):
+        return []
+    image_ids = split.sampled_image_ids
+    repeated, looked_at = (_spread(image_ids, count) for count in (_ASKED_TWICE, _LOOKED_AT))
+    measure = functools.partial(_measure, split.dataset, repeated, looked_at)
+    with progress_bar(f"{split.name}: images and masks", len(image_ids), shown=split.progress) as advance:
+        answers = map_items(measure, image_ids, workers=split.workers, advance=advance)
+    return [
+        _died(split.dataset, image_id, answer) if isinstance(answer, Died) else answer
+        for image_id, answer in zip(image_ids, answers, strict=True)
+    ]
+
+
+def _measure(dataset, repeated, looked_at, image_id):
+    return measure_image(dataset, image_id, repeat=image_id in repeated, fit=image_id in looked_at)
+
+
+def _spread(image_ids, count):
+    """So many of the images, or all, spread evenly."""
+    return set(image_ids[:: max(1, -(-len(image_ids) // count))])
+
+
+def _died(dataset, image_id, died):
+    reason = f"reading {describe_image(dataset, image_id)} failed: {died.reason}"
+    return PixelFacts(image_id, problems=[("DAT040", reason)])
 
 
 def measure_image(dataset, image_id, *, repeat: bool = False, fit: bool = False) -> PixelFacts:

@@ -1,4 +1,4 @@
-"""A function applied to many items on all cores, where a process that dies is an answer and not the end.
+"""A function applied to many items on all cores, where a process that dies is an answer and not the end; and a bar.
 
 Code of users runs in it: a `load_mask` may crash in a C library, or take all memory. Where processes can be forked,
 such a crash is a `Died` in the place of the answer, and a new process goes on with the next item. Where they cannot
@@ -15,8 +15,9 @@ import os
 import random
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _FORK_HOSTILE = ("tensorflow", "jax", "torch")
 _MOST_DEATHS = 20
 _SECONDS_TO_START = 20
 _SECONDS_UNTIL_A_NOTICE = 120
+_SECONDS_BETWEEN_REFRESHES = 0.2
 
 
 class Died(NamedTuple):
@@ -187,3 +189,30 @@ def _has_begun(worker) -> bool:
         return worker.connection.poll(_SECONDS_TO_START) and worker.connection.recv() == "begun"
     except (EOFError, OSError):
         return False
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """`with progress_bar("train: masks", 100, shown=True) as advance: advance(1)`; silent unless `shown`.
+
+    It is redrawn by `advance` itself and not by a thread, because processes are forked while it stands there.
+    """
+    if not shown:
+        yield lambda steps=1: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        last = time.monotonic()
+
+        def advance(steps: int = 1) -> None:
+            nonlocal last
+            bar.advance(task, steps)
+            if time.monotonic() - last > _SECONDS_BETWEEN_REFRESHES:
+                bar.refresh()
+                last = time.monotonic()
+
+        bar.refresh()
+        yield advance

@@ -10,7 +10,7 @@ from mrcnn_plus.lint.estimates.memory import (
     savings,
 )
 from mrcnn_plus.lint.findings import ERROR, WARNING
-from mrcnn_plus.lint.measuring import devices
+from mrcnn_plus.lint.measuring.environment_facts import find_device
 from mrcnn_plus.lint.registry import CONFIG, ENVIRONMENT, Violation, rule
 from mrcnn_plus.lint.setting_types import fits
 
@@ -30,10 +30,10 @@ def needs_more_memory_than_there_is(facts, *, most_share=1.0, gigabytes=None):
     """
     config = facts.config
     shape = input_shape(facts) if can_forecast(config) else None
-    device = devices.find_device(use_gpu=facts.environment.gpu_support is not False)
+    device = find_device(use_gpu=facts.environment.gpu_support is not False)
     if shape is None or (device is None and gigabytes is None):
         return
-    name, memory = (f"{gigabytes} GB", gigabytes * 2**30) if gigabytes else (device.name, device.memory)
+    name, memory = (f"{gigabytes} GB", gigabytes * 2**30) if gigabytes else (device.words, device.memory)
     detects = facts.run.mode == "inference"
     layers = _widest_stage(facts.run)
     shared_by = 1 if detects else max(1, min(config.GPU_COUNT, len(facts.environment.gpus)))

@@ -2,24 +2,24 @@
 
 import pytest
 
-from mrcnn_plus.lint.measuring.devices import machine_memory, parse_gpus
+from mrcnn_plus.lint.measuring.environment_facts import machine_memory, parse_gpus
 
 LISTED = "NVIDIA A100-SXM4-40GB, 40960\nTesla T4, 15360\nbroken line\nName, [N/A]\n"
 
 
 def test_names_and_memory_are_read():
     devices = parse_gpus(LISTED)
-    assert [(device.name, device.memory // 2**30) for device in devices] == [
+    assert [(device.words, device.memory and device.memory // 2**30) for device in devices] == [
         ("GPU NVIDIA A100-SXM4-40GB", 40),
         ("GPU Tesla T4", 15),
+        ("GPU Name", None),
     ]
-    assert all(device.is_gpu for device in devices)
 
 
-@pytest.mark.parametrize(("visible", "names"), [("1", ["GPU Tesla T4"]), ("GPU-3f2a", None), (None, None), ("7", [])])
+@pytest.mark.parametrize(("visible", "names"), [("1", ["Tesla T4"]), ("GPU-3f2a", None), (None, None), ("7", [])])
 def test_hidden_devices_are_left_out(visible, names):
     found = [device.name for device in parse_gpus(LISTED, visible)]
-    assert found == (["GPU NVIDIA A100-SXM4-40GB", "GPU Tesla T4"] if names is None else names)
+    assert found == (["NVIDIA A100-SXM4-40GB", "Tesla T4", "Name"] if names is None else names)
 
 
 def test_the_machine_has_memory():
