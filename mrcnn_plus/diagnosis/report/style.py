@@ -1,6 +1,6 @@
 """The look of the report: that of the page of `check-data`, and charts, tiles, a matrix and pictures."""
 
-from mrcnn_plus.lint.output.page_style import STYLE as HOUSE_STYLE
+from mrcnn_plus.lint.output.html import STYLE as HOUSE_STYLE
 
 STYLE = (
     HOUSE_STYLE

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcnn_plus.lint.programs import stand_ins
-from mrcnn_plus.lint.programs.environment import HelperLoader
-from mrcnn_plus.lint.programs.imports import replace_imports
+from mrcnn_plus.lint.programs.environment import HelperLoader, replace_imports
 from mrcnn_plus.lint.programs.source import ProgramSource
 
 # Calls that stand alone are run if their last name is one of these: they prepare, or fill a list.

@@ -1,6 +1,7 @@
 """Examples for `lint/rules/registration.py`."""
 
 from mrcnn_plus.data.dataset import Dataset
+from tests.support.lint_boxes import settings, similar_objects
 from tests.support.lint_cases import Case
 from tests.support.lint_data import Told
 
@@ -37,9 +38,15 @@ def clean(_):
     return {"train": Told()}
 
 
+def two_classes(**values):
+    return {"config": settings(**values), "train": similar_objects(classes=("crop", "weed"))}
+
+
 BOLT = ("parts", 1, "bolt")
 
 CASES = {
+    "CFG020": Case(lambda _: {"config": settings(NUM_CLASSES=1)}, lambda _: {"config": settings(NUM_CLASSES=2)}),
+    "CFG021": Case(lambda _: two_classes(NUM_CLASSES=2), lambda _: two_classes(NUM_CLASSES=1 + 2)),
     "DAT001": Case(lambda _: {"train": NotPrepared()}, clean),
     "DAT002": Case(lambda _: {"train": Told(0)}, clean),
     "DAT003": Case(lambda _: {"train": registered(("parts", 0, "bolt"))}, lambda _: {"train": registered(BOLT)}),

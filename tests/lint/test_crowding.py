@@ -5,8 +5,8 @@ import pytest
 
 from mrcnn_plus.geometry.boxes import non_max_suppression
 from mrcnn_plus.lint import check
-from mrcnn_plus.lint.estimates.crowding import suppressed_objects
 from mrcnn_plus.lint.facts import ObjectTable
+from mrcnn_plus.lint.rules.detection import suppressed_objects
 from tests.support.lint_boxes import boxes_dataset, settings
 
 

@@ -1,13 +1,18 @@
-"""Examples for `lint/rules/channels.py`."""
+"""Examples for `lint/rules/image_values.py`."""
 
 import numpy as np
 
 from mrcnn_plus.lint import Run
 from tests.support.lint_boxes import settings, similar_objects
 from tests.support.lint_cases import Case
-from tests.support.lint_data import Told
+from tests.support.lint_data import Told, noise
 
 GREY = {"IMAGE_CHANNEL_COUNT": 1, "MEAN_PIXEL": [110.0]}
+
+
+def clean(_):
+    return {"train": Told()}
+
 
 CASES = {
     "CFG070": Case(
@@ -26,4 +31,6 @@ CASES = {
         lambda _: {"config": settings(MEAN_PIXEL=[0.485, 0.456, 0.406])},
         lambda _: {"config": settings(MEAN_PIXEL=[43.5, 39.6, 48.2])},
     ),
+    "DAT030": Case(lambda _: {"train": Told(images=[noise((40, 60), number) / 255 for number in range(3)])}, clean),
+    "DAT050": Case(lambda _: {"train": Told(images=[np.zeros((40, 60, 3), np.uint8), None, None])}, clean),
 }
