@@ -7,6 +7,7 @@ import os
 import keras
 import numpy as np
 
+from mrcnn_plus.config_adapter import as_config
 from mrcnn_plus.config_record import SettingsRecord
 from mrcnn_plus.config_values import anchor_cache, detection_resize_settings
 from mrcnn_plus.diagnosis.report import report_at_the_end
@@ -36,7 +37,8 @@ class MaskRCNN:
     """Mask R-CNN for one configuration. compat: MaskRCNN, with the same methods and attributes.
 
     mode: 'training' or 'inference'. A model made for training can detect as well, with the weights it has then.
-    config: an instance of a `Config` subclass. model_dir: folder under which every run gets its log folder.
+    config: an instance of a `Config` subclass, or any object with the settings as attributes.
+    model_dir: folder under which every run gets its log folder.
 
     keras_model is the Keras model of the mode; epoch, the epochs trained so far; log_dir, the folder of this run.
     """
@@ -45,6 +47,7 @@ class MaskRCNN:
     _anchors_of_settings = _initial_fingerprint = None
 
     def __init__(self, mode, config, model_dir):
+        config = as_config(config)
         if isinstance(config, type):
             raise ConfigError(
                 f"config: expected an instance, received the class {config.__name__}. Write {config.__name__}()."

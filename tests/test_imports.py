@@ -22,6 +22,7 @@ ORDER = [
     {"config_values", "execution"},
     {"data", "network", "weights", "evaluation", "drawing"},
     {"inference", "lint"},
+    {"config_adapter"},
     {"training"},
     {"diagnosis", "export"},
     {"mask_rcnn"},
@@ -33,7 +34,9 @@ RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 FACADES = {"model", "utils", "visualize", "parallel_model"}
 
 # Modules that may read Config; everything further in takes plain values.
-READS_CONFIG = {"network.assembly", "mask_rcnn", "cli", "training", "lint", "diagnosis", "export"} | FACADES
+READS_CONFIG = FACADES | {
+    *("network.assembly", "config_adapter", "mask_rcnn", "cli", "training", "lint", "diagnosis", "export"),
+}
 
 # (importing module, imported module): why it is allowed against the order.
 EXCEPTIONS = {

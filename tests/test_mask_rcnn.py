@@ -1,12 +1,14 @@
 """The object a user holds: what it refuses, what `detect` takes and gives, looking inside, subclasses."""
 
 import os
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from mrcnn_plus.config_base import ConfigBase
 from mrcnn_plus.errors import ConfigError, DatasetError, WeightsError
 from mrcnn_plus.mask_rcnn import MaskRCNN
 
@@ -45,6 +47,26 @@ def test_a_mode_that_does_not_exist_is_named(tmp_path):
 def test_the_class_in_place_of_an_instance_is_told_how_to_write_it(tmp_path):
     with pytest.raises(ConfigError, match=r"received the class TinyConfig. Write TinyConfig\(\)"):
         MaskRCNN("training", TinyConfig, tmp_path)
+
+
+def test_a_class_that_is_no_config_detects_as_the_config_of_its_settings(tmp_path, images):
+    names = [name for name in dir(FiveConvolutions) if name.isupper() and name not in vars(ConfigBase)]
+    given = types.SimpleNamespace(**{name: getattr(FiveConvolutions, name) for name in names}, class_names=["BG", "a"])
+    plain = MaskRCNN("inference", given, tmp_path)
+    path = str(tmp_path / "weights.h5")
+    plain.keras_model.save_weights(path)
+    ours = MaskRCNN("inference", FiveConvolutions(), tmp_path)
+    ours.load_weights(path, by_name=True)
+    assert_same_results(plain.detect(images, allow_untrained=True), ours.detect(images))
+    assert plain.config.class_names == ["BG", "a"]
+    given.DETECTION_MAX_INSTANCES = 2
+    assert [len(result["rois"]) for result in plain.detect(images, allow_untrained=True)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("given", [5, {"NUM_CLASSES": 3}, object])
+def test_what_is_no_configuration_is_refused(tmp_path, given):
+    with pytest.raises(ConfigError, match="config: expected an instance"):
+        MaskRCNN("inference", given, tmp_path)
 
 
 def test_a_configuration_is_checked_before_anything_is_made(tmp_path):
