@@ -22,9 +22,15 @@ from mrcnn_plus.data.readers.outlines import (  # noqa: F401  also meant to be i
     undrawable,
     why_undrawable,
 )
-from mrcnn_plus.data.readers.photo_frames import Frame, apply_orientation, decide_frame, read_header
+from mrcnn_plus.data.readers.photo_frames import (
+    Frame,
+    apply_orientation,
+    decide_frame,
+    read_header,
+    stored_header,
+    stored_pixels,
+)
 from mrcnn_plus.data.readers.rasterizing import Undrawable, draw_annotation
-from mrcnn_plus.data.readers.stored_images import stored_header, stored_pixels
 from mrcnn_plus.errors import DatasetError
 
 logger = logging.getLogger(__name__)

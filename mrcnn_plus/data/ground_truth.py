@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mrcnn_plus.data.augmentation import apply_augmentation
+from mrcnn_plus.data.augmentation.random_numbers import may_draw_globally, seeded_global_states
 from mrcnn_plus.data.dataset import check_prepared, describe_image
 from mrcnn_plus.data.instance_checks import check_answer, check_image, fit_channels
 from mrcnn_plus.data.loader_errors import explain_loader_error
-from mrcnn_plus.data.seeding import may_draw_globally, seeded_global_states
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 from mrcnn_plus.geometry.masks import minimize_mask, resize_mask, resize_to_mini_masks

@@ -227,6 +227,28 @@ def compute_overlaps_masks(masks1, masks2):
     return (intersection / np.where(union == 0, 1, union)).astype(np.float32)
 
 
+def pack_masks(masks, *, bits):
+    """bool `[H, W, N]` to int32 `[H, W, planes]`, with `bits` masks in a plane: every bit of a pixel is one mask.
+
+    So whatever moves a pixel moves all its masks at once. Only for what takes every pixel from one place (nearest
+    neighbour): numbers in between would be other masks.
+    """
+    planes = np.zeros(masks.shape[:2] + (-(-masks.shape[2] // bits),), np.int32)
+    for n in range(masks.shape[2]):
+        plane, bit = divmod(n, bits)
+        planes[..., plane] |= masks[..., n].astype(np.int32) << bit
+    return planes
+
+
+def unpack_masks(planes, count, *, bits):
+    """The inverse of `pack_masks` for `count` masks: int `[H, W, planes]` to bool `[H, W, count]`."""
+    masks = np.empty(planes.shape[:2] + (count,), bool)
+    for n in range(count):
+        plane, bit = divmod(n, bits)
+        masks[..., n] = (planes[..., plane] >> bit) & 1
+    return masks
+
+
 def _crop_to_boxes(masks):
     """Boxes of masks `[H, W, N]`, a list of N bool arrays with what lies inside them, and the N areas in pixels."""
     masks = masks if masks.dtype == bool else masks > 0.5

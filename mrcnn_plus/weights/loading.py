@@ -12,11 +12,11 @@ import numpy as np
 from mrcnn_plus.errors import WeightsError
 from mrcnn_plus.weights import fit_checks
 from mrcnn_plus.weights.file_format import as_path, detect_format
-from mrcnn_plus.weights.keras_tree import model_tree
 from mrcnn_plus.weights.matching import match_trees, shapes_of
 from mrcnn_plus.weights.matterport_h5 import file_tree, read_layout, read_tensors
 from mrcnn_plus.weights.names import WEIGHTLESS_LAYERS, has_mask_rcnn_heads, to_matterport
 from mrcnn_plus.weights.report import LoadReport, SkippedLayer
+from mrcnn_plus.weights.tensor_tree import model_tree
 
 
 def load_weights(model, path, *, by_name=True, exclude=(), on_mismatch="error"):

@@ -18,9 +18,8 @@ import numpy as np
 from mrcnn_plus.atomic_files import replacing
 from mrcnn_plus.errors import WeightsError
 from mrcnn_plus.weights.file_format import layer_group, open_hdf5
-from mrcnn_plus.weights.keras_tree import model_tree, numpy_value
 from mrcnn_plus.weights.names import canonical_kind, is_applications_resnet, to_matterport
-from mrcnn_plus.weights.tensor_tree import Node, collapse, unique_name
+from mrcnn_plus.weights.tensor_tree import Node, collapse, model_tree, numpy_value, unique_name
 
 # Attributes longer than this do not fit into an HDF5 object header; the number is the one Keras splits at.
 _ATTRIBUTE_LIMIT = 64512

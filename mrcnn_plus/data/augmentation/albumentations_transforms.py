@@ -8,7 +8,7 @@ import copy
 
 import numpy as np
 
-from mrcnn_plus.data.augmentation.private_copies import draw_seed, private_copy
+from mrcnn_plus.data.augmentation.random_numbers import draw_seed, private_copy
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.geometry.boxes import extract_bboxes
 

@@ -17,9 +17,9 @@ import weakref
 
 import numpy as np
 
-from mrcnn_plus.data.augmentation.label_maps import pack_masks, unpack_masks
-from mrcnn_plus.data.augmentation.private_copies import draw_seed, private_copy
+from mrcnn_plus.data.augmentation.random_numbers import draw_seed, private_copy
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.geometry.masks import pack_masks, unpack_masks
 
 logger = logging.getLogger(__name__)
 

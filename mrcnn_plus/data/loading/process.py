@@ -15,8 +15,7 @@ import subprocess
 import sys
 
 from mrcnn_plus.data.dataset import describe_image
-from mrcnn_plus.data.loading import pipes
-from mrcnn_plus.data.loading.service import refuse_to_train_in_loader
+from mrcnn_plus.data.loading.service import receive, refuse_to_train_in_loader, send, write
 from mrcnn_plus.errors import ConfigError, DatasetError
 
 logger = logging.getLogger(__name__)
@@ -47,8 +46,8 @@ class LoaderProcess:
         for _ in range(_TRIES):
             try:
                 process = self._start()
-                pipes.send(process.stdin, positions)
-                answer = pipes.receive(process.stdout)
+                send(process.stdin, positions)
+                answer = receive(process.stdout)
             except (OSError, EOFError) as error:
                 reason = describe_exit(self._stop(patience_s=1))
                 if self._closed:
@@ -84,8 +83,8 @@ class LoaderProcess:
         )
         if self._closed:  # in the meantime
             self._stop()
-        pipes.write(process.stdin, self.payload)
-        answer = pipes.receive(process.stdout)
+        write(process.stdin, self.payload)
+        answer = receive(process.stdout)
         if "error" in answer:
             raise _with_cause(answer)
         return process
@@ -148,7 +147,7 @@ def pack(builder):
         preparation.update(_program() or _refuse_notebook(builder))
     message = io.BytesIO()
     level = logging.getLogger("mrcnn_plus").getEffectiveLevel()
-    pipes.send(message, {"preparation": preparation, "level": level, "builder": content})
+    send(message, {"preparation": preparation, "level": level, "builder": content})
     return message.getvalue()
 
 

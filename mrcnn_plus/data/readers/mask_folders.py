@@ -14,8 +14,16 @@ from pathlib import Path
 
 from mrcnn_plus.data.annotations import Annotation
 from mrcnn_plus.data.readers.building import DatasetBuilder
-from mrcnn_plus.data.readers.instance_values import MaskFacts, connected_parts, is_void, read_many, values_mean_classes
-from mrcnn_plus.data.readers.mask_images import MaskFile, color_number, read_mask_file
+from mrcnn_plus.data.readers.mask_images import (
+    MaskFacts,
+    MaskFile,
+    color_number,
+    connected_parts,
+    is_void,
+    read_many,
+    read_mask_file,
+    values_mean_classes,
+)
 from mrcnn_plus.data.readers.mask_layouts import find_layout
 from mrcnn_plus.errors import DatasetError
 

@@ -14,8 +14,14 @@ import numpy as np
 
 from mrcnn_plus.data.annotations import Annotation
 from mrcnn_plus.data.readers.building import DatasetBuilder, declared_size
-from mrcnn_plus.data.readers.instance_values import VOID, connected_parts, read_many
-from mrcnn_plus.data.readers.mask_images import MaskFile, color_number, read_mask_with_palette
+from mrcnn_plus.data.readers.mask_images import (
+    VOID,
+    MaskFile,
+    color_number,
+    connected_parts,
+    read_many,
+    read_mask_with_palette,
+)
 from mrcnn_plus.data.readers.text_files import read_text
 from mrcnn_plus.errors import DatasetError
 

@@ -1,15 +1,19 @@
-"""Which way up a photo was annotated.
+"""The stored image of an entry of `image_info`, and which way up it was annotated.
 
 Cameras store pixels as the sensor lies and say by the EXIF orientation how to turn them. Some tools annotate the stored
 pixels, others the turned, upright picture, and few say which. `decide_frame` weighs the evidence; it opens no file.
 """
 
+import base64
 import io
+import json
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from mrcnn_plus.data.image_decoding import decode_image
+from mrcnn_plus.data.image_files import read_image
 from mrcnn_plus.errors import DatasetError
 
 _ORIENTATION_TAG = 274
@@ -48,16 +52,21 @@ def read_header(path):
     """
     try:
         with Image.open(io.BytesIO(path) if isinstance(path, bytes) else path) as image:
-            if image.format == "TIFF":  # Pillow gives the size after turning, but for TIFF only
-                return Header(
-                    *(int(image.tag_v2[tag]) for tag in (_WIDTH_TAG, _HEIGHT_TAG)),
-                    _valid_orientation(image.tag_v2.get(_ORIENTATION_TAG, 1)),
-                )
-            orientation = image.getexif().get(_ORIENTATION_TAG, 1) if "exif" in image.info else 1
-            return Header(*image.size, _valid_orientation(orientation))
+            return header_of(image)
     except Exception as error:  # damaged files raise many kinds
         name = "the embedded image" if isinstance(path, bytes) else repr(str(path))
         raise DatasetError(f"cannot read the header of {name}: {error}") from error
+
+
+def header_of(image):
+    """The `Header` of an open Pillow image."""
+    if image.format == "TIFF":  # Pillow gives the size after turning, but for TIFF only
+        width, height = (int(image.tag_v2[tag]) for tag in (_WIDTH_TAG, _HEIGHT_TAG))
+        orientation = image.tag_v2.get(_ORIENTATION_TAG, 1)
+    else:
+        width, height = image.size
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1) if "exif" in image.info else 1
+    return Header(width, height, orientation if orientation in range(1, 9) else 1)
 
 
 def decide_frame(header, *, declared=None, boxes=None, upright_by_custom=False):
@@ -104,10 +113,6 @@ def apply_orientation(pixels, orientation):
     return np.ascontiguousarray(pixels)
 
 
-def _valid_orientation(value):
-    return value if value in range(1, 9) else 1
-
-
 def _outside(boxes, width, height):
     """How many boxes leave a frame clearly, and how many there are."""
     if boxes is None or not len(boxes):
@@ -116,3 +121,32 @@ def _outside(boxes, width, height):
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     beyond = (boxes[:, 2] > width * (1 + _TOLERANCE) + 1) | (boxes[:, 3] > height * (1 + _TOLERANCE) + 1)
     return int(beyond.sum()), len(boxes)
+
+
+def stored_header(info):
+    """The `Header` of the image. Raises `DatasetError` with the reason if it cannot be read."""
+    try:
+        return read_header(embedded_image(info["embedded_in"]) if info.get("embedded_in") else info["path"])
+    except DatasetError:
+        # Rare kinds that only the decoder knows; of the others it says what is wrong.
+        height, width = stored_pixels(info).shape[:2]
+        return Header(width, height)
+
+
+def stored_pixels(info):
+    """The image as RGB, uint8 `[H, W, 3]`, not turned."""
+    if info.get("embedded_in"):
+        name = f"{info['embedded_in']} (imageData)"
+        return decode_image(io.BytesIO(embedded_image(info["embedded_in"])), name)
+    return read_image(info["path"])
+
+
+def embedded_image(json_path):
+    """The bytes of the image that a labelme file carries as "imageData"."""
+    try:
+        with open(json_path, encoding="utf-8-sig") as stream:
+            return base64.b64decode(json.load(stream)["imageData"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{str(json_path)!r}: its imageData cannot be read ({error}). Put the image file beside it."
+        ) from None

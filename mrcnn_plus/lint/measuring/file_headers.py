@@ -8,9 +8,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from mrcnn_plus.data.image_files import read_image
+from mrcnn_plus.data.readers.photo_frames import header_of
 from mrcnn_plus.errors import DatasetError
 
-_ORIENTATION_TAG, _WIDTH_TAG, _HEIGHT_TAG = 274, 256, 257
 _STRIP_OFFSETS, _STRIP_LENGTHS, _TILE_OFFSETS, _TILE_LENGTHS = 273, 279, 324, 325
 _TAIL = 65536
 _ADDRESS_BEGINS = ("http://", "https://", "ftp://", "file://")
@@ -54,17 +54,12 @@ def read_file_header(path) -> FileHeader:
 
 
 def _header_of(image, stream, size) -> FileHeader:
-    width, height = image.size
-    if image.format == "TIFF":  # Pillow gives the size after turning, but for TIFF only
-        width, height = int(image.tag_v2[_WIDTH_TAG]), int(image.tag_v2[_HEIGHT_TAG])
-        orientation = image.tag_v2.get(_ORIENTATION_TAG, 1)
-    else:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1) if "exif" in image.info else 1
+    width, height, orientation = header_of(image)
     mode = image.mode
     if image.format == "PNG" and mode in ("RGB", "RGBA"):
         stream.seek(24)
         mode += ";16" if stream.read(1) == b"\x10" else ""
-    return FileHeader(width, height, orientation if orientation in range(1, 9) else 1, mode, image.format, size)
+    return FileHeader(width, height, orientation, mode, image.format, size)
 
 
 def _has_its_end(image, stream, size) -> bool:
