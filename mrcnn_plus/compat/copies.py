@@ -6,13 +6,15 @@ Functions and classes that somebody added to a copy of Matterport's are taken fr
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 from pathlib import Path
 
-from mrcnn_plus.compat.shims import is_users_file
+from mrcnn_plus.compat.shims import PACKAGE, is_users_file
 
 
 class PassedOver:
@@ -94,15 +96,12 @@ class UnbuiltCopies(importlib.abc.MetaPathFinder):
 
 
 def _note(path, taken):
-    import importlib
-
     tree = _tree(path)
     if tree is None:
         return None
     name = Path(path).stem
-    module = importlib.import_module(f"mrcnn_plus.{name}")
-    extra = [item for item in _definitions(tree) if item not in taken and not _has(module, item)]
-    changed = _changed_settings(tree, module) if name == "config" else []
+    extra = [item for item in _definitions(tree) if item not in taken and not _has(f"mrcnn_plus.{name}", item)]
+    changed = _changed_settings(tree, importlib.import_module("mrcnn_plus.config")) if name == "config" else []
     if not (taken or extra or changed):
         return None
     text = f"{os.path.relpath(path)} was not used, because mrcnn_plus takes its place"
@@ -148,13 +147,47 @@ def _definitions(tree):
                     yield f"{node.name}.{method.name}"
 
 
-def _has(module, name):
-    value = module
+def _has(module, name) -> bool:
+    """Whether a module of this package has `name` or `Class.method`; read from its text if it is not loaded.
+
+    Loading `mrcnn_plus.model` at the end of a program that made no use of it would mean to wait for Keras.
+    """
+    if module not in sys.modules:
+        return _text_has(module, name)
+    value = sys.modules[module]
     for part in name.split("."):
         value = getattr(value, part, None)
         if value is None:
             return False
     return True
+
+
+def _text_has(module, name) -> bool:
+    """`_has` by reading: True as well for what comes from a library or a base class that cannot be followed."""
+    first, _, method = name.partition(".")
+    for node in _tree_of_module(module).body:
+        if isinstance(node, ast.ClassDef) and node.name == first:
+            inside = {getattr(part, "name", None) for part in node.body}
+            bases = [base.id if isinstance(base, ast.Name) else None for base in node.bases]
+            return not method or method in inside or any(b is None or _text_has(module, f"{b}.{method}") for b in bases)
+        if isinstance(node, ast.FunctionDef) and node.name == first:
+            return not method
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name).partition(".")[0] == first:
+                    source = getattr(node, "module", None) or ""
+                    there = ".".join(filter(None, (alias.name, method)))
+                    return not source.startswith("mrcnn_plus.") or _text_has(source, there)
+        elif isinstance(node, ast.Assign) and any(getattr(target, "id", None) == first for target in node.targets):
+            return True
+    return False
+
+
+@functools.cache
+def _tree_of_module(module):
+    """The syntax tree of a module of this package. Not by `importlib`, which would load the packages around it."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_bytes())
 
 
 def _changed_settings(tree, module):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def is_users_file(path: str) -> bool:
 def _library_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {str(_PACKAGE), *site.getsitepackages(), site.getusersitepackages()}
+    folders |= {str(PACKAGE), *site.getsitepackages(), site.getusersitepackages()}
     return tuple(os.path.realpath(folder) for folder in folders)
 
 

@@ -86,6 +86,28 @@ def test_the_package_wins_over_an_old_copy_and_the_users_own_modules_stay(tmp_pa
     assert "VALIDATION_STEPS = 10" in found.stderr
 
 
+def test_a_copy_is_compared_without_loading_keras_for_it(tmp_path):
+    copy = tmp_path / "mrcnn"
+    copy.mkdir()
+    (copy / "__init__.py").write_text("")
+    (copy / "model.py").write_text(
+        "def build_rpn_targets(): pass\n\n\ndef log(): pass\n\n\ndef my_metric(): pass\n\n\n"
+        "class MaskRCNN:\n    def train(self): pass\n\n    def find_last(self): pass\n\n    def prune(self): pass\n\n\n"
+        "class BatchNorm:\n    def call(self): pass\n\n    def get_config(self): pass\n\n\n"
+        "class ProposalLayer:\n    def compute_output_shape(self): pass\n"
+    )
+    found = run(
+        tmp_path,
+        """
+        import atexit, sys
+        import mrcnn.model, mrcnn.parallel_model
+        atexit.register(lambda: print({"keras", "tensorflow", "jax", "torch", "mrcnn_plus.model"} & set(sys.modules)))
+        """,
+    )
+    assert found.stdout == "set()\n", found.stderr
+    assert "mrcnn_plus has not: my_metric, MaskRCNN.prune. If" in found.stderr
+
+
 def test_a_copy_within_another_package_is_replaced_too(tmp_path):
     inside = tmp_path / "Mask_RCNN" / "mrcnn"
     inside.mkdir(parents=True)
