@@ -76,8 +76,8 @@ def judge(
 ) -> Report:
     """Run the rules that look at a training run or at the result of an experiment, and no others.
 
-    need: `registry.HISTORY` or `registry.EXPERIMENT`; `facts.history` or `facts.experiment` must be given. A rule of
-    experiments runs on the result of every experiment, and says nothing on those that it is not about.
+    need: `registry.HISTORY` or `registry.EXPERIMENT`; `facts.history` or `facts.experiment` must be given. A rule on
+    experiments runs on results of the class that it is about.
     facts.config may be None; LINT_IGNORE and LINT_THRESHOLDS of it count. select, ignore, thresholds: as of `check`.
 
     Returns a `Report`, errors first. A rule that fails is reported as a finding of its own (LNT001).
@@ -85,7 +85,7 @@ def judge(
     if need not in registry.NEEDS_OF_VERDICTS:
         raise ConfigError(f"judge: expected need to be one of {registry.NEEDS_OF_VERDICTS}, received need={need!r}.")
     everything = registry.all_rules()
-    rules = [rule for rule in everything.values() if need in rule.needs]
+    rules = [rule for rule in everything.values() if need in rule.needs and rule.judges(facts.experiment)]
     if select is None:
         rules.append(everything["LNT001"])  # a rule that failed
     return _run_rules(rules, facts, select=select, ignore=ignore, thresholds=thresholds)

@@ -81,6 +81,7 @@ class Rule:
     example: str
     fix: str
     check: Callable[..., Iterable[Violation]]
+    about: type | None = None
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -92,6 +93,10 @@ class Rule:
     def gives_verdicts(self) -> bool:
         """It judges what training or an experiment did, rather than what was set before."""
         return bool(set(self.needs) & set(NEEDS_OF_VERDICTS))
+
+    def judges(self, result: Any) -> bool:
+        """Whether it is about this result of an experiment; None without one."""
+        return self.about is None or isinstance(result, self.about)
 
     @property
     def topic(self) -> str:
@@ -107,11 +112,21 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, severity: str, *, needs: str | tuple[str, ...], why: str, example: str, fix: str):
+def rule(
+    code: str,
+    severity: str,
+    *,
+    needs: str | tuple[str, ...],
+    why: str,
+    example: str,
+    fix: str,
+    about: type | None = None,
+):
     """Register the decorated generator function as a rule.
 
     code: stable id, e.g. "CFG002". severity: "error", "warning" or "info". needs: what must be given for it to run.
     why: why it matters. example: what would be found. fix: what to do, also the default for its findings.
+    about: with EXPERIMENT, the class of result that it judges; on others it does not run.
     The function's name becomes the rule's name, its docstring says what is checked. It gets `Facts`, and yields a
     `Violation` for each thing that it finds.
     """
@@ -126,7 +141,7 @@ def rule(code: str, severity: str, *, needs: str | tuple[str, ...], why: str, ex
         texts = [inspect.cleandoc(text or "") for text in (check.__doc__, why, example, fix)]
         if not all(texts):
             raise ValueError(f"rule {code} {name}: docstring, why, example and fix are all required")
-        _RULES[code] = Rule(code, name, severity, needed, *texts, check)
+        _RULES[code] = Rule(code, name, severity, needed, *texts, check, about)
         return check
 
     return register

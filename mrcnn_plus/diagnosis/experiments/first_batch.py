@@ -67,18 +67,21 @@ class RoiAnswers:
 @dataclass(frozen=True)
 class Targets:
     """What the sampled anchors and ROIs should answer. deltas: mean absolute values in units of the standard deviation
-    settings. mask_share: share of the pixels of the mask targets that are object. None where there are no positives."""
+    settings. mask_share: share of the pixels of the mask targets that are object. None where there are no positives.
+    fill: share of the box of an object that its mask fills, mean over the objects; None without objects."""
 
     rpn_deltas: float | None
     box_deltas: float | None
     mask_share: float | None
+    fill: float | None
 
 
 @dataclass(frozen=True)
 class FirstBatch(Result):
     """images: names. objects, positive_anchors, sampled_anchors, positive_rois, sampled_rois: of each image, as sampled
-    for training. losses: the five. total: weighted, with the L2 term. gradient_norms: by part, before clipping, of the
-    parts in `training_parts`. labels: `{class: (objects, ROIs)}`, ROIs of the background under "BG".
+    for training. losses: the five. total: weighted, with the L2 term. gradient_norms: by part, without L2 and before
+    clipping, of the parts in `training_parts`. untrained_parts: those with random weights. labels: `{class: (objects,
+    ROIs)}`, ROIs of the background under "BG".
     """
 
     images: tuple[str, ...]
@@ -88,6 +91,7 @@ class FirstBatch(Result):
     gradient_norm: float
     gradient_norms: dict[str, float]
     training_parts: tuple[str, ...]
+    untrained_parts: tuple[str, ...]
     objects: tuple[int, ...]
     positive_anchors: tuple[int, ...]
     sampled_anchors: tuple[int, ...]
@@ -141,6 +145,7 @@ class FirstBatch(Result):
         rows.append(["RPN deltas, mean size", _number(targets.rpn_deltas), "0.3 to 1.5"])
         rows.append(["box deltas, mean size", _number(targets.box_deltas), "0.3 to 1.5"])
         rows.append(["object pixels in mask targets", _number(targets.mask_share), "0.3 to 0.9"])
+        rows.append(["object pixels in their boxes", _number(targets.fill), "0.3 to 0.95"])
         rows.append(["pixels, least to greatest", f"{inputs.least:.1f} to {inputs.greatest:.1f}", "-150 to 255"])
         rows.append(["pixels, mean", f"{inputs.mean:.1f}", "near 0"])
         rows.append(["pixels, standard deviation", f"{inputs.deviation:.1f}", "20 to 90"])
@@ -148,4 +153,4 @@ class FirstBatch(Result):
 
 
 def _number(value):
-    return "no positives" if value is None else f"{value:.3g}"
+    return "none" if value is None else f"{value:.3g}"

@@ -130,91 +130,82 @@ def _row(item):
 
 
 def _loss_at(facts, stage, share, least):
-    """`(Funnel, lost objects)` if a stage loses more than `share` of the objects that reach it, and at least `least`;
-    else None."""
-    result = facts.experiment
-    if not isinstance(result, Funnel):
-        return None
-    lost, reached = result.lost_at(stage), result.reached(stage)
-    return (result, lost) if len(lost) >= least and len(lost) > share * reached else None
+    """The lost objects if a stage loses more than `share` of the objects that reach it, and at least `least`; else
+    none."""
+    lost, reached = facts.experiment.lost_at(stage), facts.experiment.reached(stage)
+    return lost if len(lost) >= least and len(lost) > share * reached else []
 
 
-def _words(result, stage, lost):
-    reached = result.reached(stage)
-    come = "" if reached == len(result.objects) else " that come so far"
-    return f"{len(lost)} of the {reached} objects{come} are lost at {stage!r}: {_LOST[stage]}."
-
-
-def _places(lost):
-    return [f"{item.image}, object {item.number} ({item.class_name}): {item.reason}" for item in lost]
-
-
-def _violation(found, stage, **more):
-    result, lost = found
-    return Violation(
-        _words(result, stage, lost),
-        places=_places(lost),
-        details={"lost": len(lost), "reached": result.reached(stage)},
-        **({"where": stage} if "setting" not in more else {}),
-        **more,
-    )
+def _losses_at(facts, stage, share, least, **more):
+    """The `Violation` of a stage that loses so many, if it does. more: of the `Violation`."""
+    if lost := _loss_at(facts, stage, share, least):
+        reached = facts.experiment.reached(stage)
+        come = "" if reached == len(facts.experiment.objects) else " that come so far"
+        yield Violation(
+            f"{len(lost)} of the {reached} objects{come} are lost at {stage!r}: {_LOST[stage]}.",
+            places=[f"{item.image}, object {item.number} ({item.class_name}): {item.reason}" for item in lost],
+            details={"lost": len(lost), "reached": reached},
+            **({"where": stage} if "setting" not in more else {}),
+            **more,
+        )
 
 
 @rule(
     "EXP050",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="An object that no anchor overlaps by half is proposed only if the RPN has learnt to move anchors far.",
     example="Objects of 10 pixels with anchors from 32 on",
     fix="Take anchors from `mrcnn_plus.lint.suggest_anchors(config, dataset)`, or enlarge the images.",
 )
 def lost_by_anchors(facts, *, share=0.1, least=2):
     """More than `share` of the objects, and at least `least`, are overlapped by no anchor and no proposal."""
-    if found := _loss_at(facts, "anchor", share, least):
-        yield _violation(found, "anchor", setting="RPN_ANCHOR_SCALES", experiment="mrcnn-plus experiment rpn")
+    yield from _losses_at(
+        *(facts, "anchor", share, least), setting="RPN_ANCHOR_SCALES", experiment="mrcnn-plus experiment rpn"
+    )
 
 
 @rule(
     "EXP051",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="Heads see proposals only.",
     example="1,000 proposals reach 60% of the objects that anchors reach",
     fix="Train the RPN longer, with more proposals (POST_NMS_ROIS_INFERENCE) where `rpn` shows that more would do.",
 )
 def lost_by_proposals(facts, *, share=0.1, least=2):
     """More than `share` of the objects that anchors reach, and at least `least`, are overlapped by no proposal."""
-    if found := _loss_at(facts, "proposal", share, least):
-        causes = ["the RPN is trained too little", "POST_NMS_ROIS_INFERENCE or PRE_NMS_LIMIT is too low"]
-        if facts.config is not None and facts.config.RPN_MIN_SIZE:
-            causes.insert(0, f"RPN_MIN_SIZE = {facts.config.RPN_MIN_SIZE:g} leaves out small proposals")
-        yield _violation(found, "proposal", causes=causes, experiment="mrcnn-plus experiment rpn")
+    causes = ["the RPN is trained too little", "POST_NMS_ROIS_INFERENCE or PRE_NMS_LIMIT is too low"]
+    if facts.config is not None and facts.config.RPN_MIN_SIZE:
+        causes.insert(0, f"RPN_MIN_SIZE = {facts.config.RPN_MIN_SIZE:g} leaves out small proposals")
+    yield from _losses_at(facts, "proposal", share, least, causes=causes, experiment="mrcnn-plus experiment rpn")
 
 
 @rule(
     "EXP052",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="The object was proposed, and the class head calls it background or another class.",
     example="12 of 40 proposed spores are taken for background",
     fix="More training of the heads; CLASS_WEIGHTS or ROI_POSITIVE_WEIGHT where background or a common class wins.",
 )
 def lost_by_class(facts, *, share=0.1, least=2):
     """More than `share` of the proposed objects, and at least `least`, get another class or background."""
-    if found := _loss_at(facts, "class", share, least):
-        as_background = [item for item in found[1] if "background" in item.reason]
-        most = Counter(item.class_name for item in found[1]).most_common(1)[0]
+    if lost := _loss_at(facts, "class", share, least):
+        as_background = sum("background" in item.reason for item in lost)
+        most = Counter(item.class_name for item in lost).most_common(1)[0]
         background = "the class head is trained too little, or background dominates its sample (ROI_POSITIVE_WEIGHT)"
         confusion = "classes look alike, or are labelled inconsistently"
-        mostly_background = len(as_background) * 2 >= len(found[1])
-        yield _violation(
-            found,
-            "class",
+        yield from _losses_at(
+            *(facts, "class", share, least),
             evidence=[
-                f"taken for background: {len(as_background)}, for another class: {len(found[1]) - len(as_background)}",
+                f"taken for background: {as_background}, for another class: {len(lost) - as_background}",
                 f"most often lost: {most[0]} ({most[1]})",
             ],
-            causes=[background, confusion] if mostly_background else [confusion, background],
+            causes=[background, confusion] if as_background * 2 >= len(lost) else [confusion, background],
         )
 
 
@@ -222,6 +213,7 @@ def lost_by_class(facts, *, share=0.1, least=2):
     "EXP053",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="The class is right, but the refined box no longer lies on the object.",
     example="Boxes are moved away from objects at the border",
     fix="More training of the box head; BBOX_STD_DEV must be that of the training.",
@@ -229,31 +221,29 @@ def lost_by_class(facts, *, share=0.1, least=2):
 def lost_by_box(facts, *, share=0.1, least=2):
     """More than `share` of the classified objects, and at least `least`, get a box that overlaps them by less than
     half."""
-    if found := _loss_at(facts, "box", share, least):
-        causes = ["the box head is trained too little", "BBOX_STD_DEV differs from that of the training"]
-        yield _violation(found, "box", causes=causes)
+    causes = ["the box head is trained too little", "BBOX_STD_DEV differs from that of the training"]
+    yield from _losses_at(facts, "box", share, least, causes=causes)
 
 
 @rule(
     "EXP054",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="The network finds these objects and is less sure than DETECTION_MIN_CONFIDENCE asks for.",
     example="Scores of 0.55 with DETECTION_MIN_CONFIDENCE = 0.9",
     fix="Lower DETECTION_MIN_CONFIDENCE; training longer makes scores higher.",
 )
 def lost_by_score(facts, *, share=0.1, least=2):
     """More than `share` of the classified objects, and at least `least`, score below the threshold."""
-    if found := _loss_at(facts, "score", share, least):
-        result, lost = found
+    if lost := _loss_at(facts, "score", share, least):
         scores = sorted(item.score for item in lost if item.score is not None)
-        threshold = result.settings["DETECTION_MIN_CONFIDENCE"]
+        threshold = facts.experiment.settings["DETECTION_MIN_CONFIDENCE"]
         # The score above which nine of ten of them lie.
         better = max(0.05, int(scores[len(scores) // 10] * 20) / 20) if scores else None
         change = {"DETECTION_MIN_CONFIDENCE": better} if better is not None and better < threshold else {}
-        yield _violation(
-            found,
-            "score",
+        yield from _losses_at(
+            *(facts, "score", share, least),
             setting="DETECTION_MIN_CONFIDENCE",
             evidence=[f"their scores: {scores[0]:.2f} to {scores[-1]:.2f}, half of them above {_middle(scores):.2f}"],
             fix=f"DETECTION_MIN_CONFIDENCE = {better} would keep nine of ten of them." if change else None,
@@ -269,6 +259,7 @@ def _middle(values):
     "EXP055",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="Of boxes of one class that overlap by more than DETECTION_NMS_THRESHOLD only the best stays, also where there "
     "are two objects.",
     example="Cells that overlap by 0.4 with DETECTION_NMS_THRESHOLD = 0.3",
@@ -276,28 +267,28 @@ def _middle(values):
 )
 def lost_by_suppression(facts, *, share=0.1, least=2):
     """More than `share` of the objects above the threshold, and at least `least`, are suppressed by a neighbour."""
-    if found := _loss_at(facts, "nms", share, least):
-        yield _violation(found, "nms", setting="DETECTION_NMS_THRESHOLD")
+    yield from _losses_at(facts, "nms", share, least, setting="DETECTION_NMS_THRESHOLD")
 
 
 @rule(
     "EXP056",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="Only the best DETECTION_MAX_INSTANCES of an image are reported.",
     example="160 cells in an image with DETECTION_MAX_INSTANCES = 100",
     fix="Raise DETECTION_MAX_INSTANCES above the number of objects in an image.",
 )
 def lost_by_limit(facts, *, share=0.0, least=1):
     """Objects, more than `share` of those left and at least `least`, fall under the limit of instances."""
-    if found := _loss_at(facts, "limit", share, least):
-        yield _violation(found, "limit", setting="DETECTION_MAX_INSTANCES")
+    yield from _losses_at(facts, "limit", share, least, setting="DETECTION_MAX_INSTANCES")
 
 
 @rule(
     "EXP057",
     WARNING,
     needs=EXPERIMENT,
+    about=Funnel,
     why="The box is right and the mask is not.",
     example="Boxes found with IoU 0.8, masks with 0.3",
     fix="Raise mrcnn_mask_loss in LOSS_WEIGHTS, train longer; check masks with `mrcnn-plus preview`.",
@@ -305,6 +296,5 @@ def lost_by_limit(facts, *, share=0.0, least=1):
 def lost_by_mask(facts, *, share=0.1, least=2):
     """More than `share` of the objects found by box, and at least `least`, have a mask that overlaps by less than
     half."""
-    if found := _loss_at(facts, "mask", share, least):
-        causes = ["the mask head is trained too little", "masks of the ground truth lie elsewhere than their objects"]
-        yield _violation(found, "mask", causes=causes, experiment="mrcnn-plus experiment overfit")
+    causes = ["the mask head is trained too little", "masks of the ground truth lie elsewhere than their objects"]
+    yield from _losses_at(facts, "mask", share, least, causes=causes, experiment="mrcnn-plus experiment overfit")

@@ -124,6 +124,7 @@ def one_digit(value: float) -> float:
     "EXP060",
     WARNING,
     needs=EXPERIMENT,
+    about=LearningRateRange,
     why="Near the rate at which the loss breaks out training is unstable; above it everything learnt is lost.",
     example="The loss breaks out at 0.02, and the program trains with 0.01",
     fix="Take the suggested rate; WARMUP_STEPS and clipping bear a little more.",
@@ -131,7 +132,7 @@ def one_digit(value: float) -> float:
 def rate_too_high(facts, *, margin=3.0):
     """The program trains with a rate above a `margin`-th of the one at which the loss breaks out; an error above it."""
     result = facts.experiment
-    if not isinstance(result, LearningRateRange) or result.diverges_at is None:
+    if result.diverges_at is None:
         return
     for rate in result.used:
         if rate > result.diverges_at / margin:
@@ -149,6 +150,7 @@ def rate_too_high(facts, *, margin=3.0):
     "EXP061",
     INFO,
     needs=EXPERIMENT,
+    about=LearningRateRange,
     why="A rate far below the best one takes many times the epochs, and looks as if training were stuck.",
     example="The loss falls fastest at 0.001, and the program trains with 0.00001",
     fix="Raise the rate to the suggested one, except to fine-tune weights that are good already.",
@@ -156,7 +158,7 @@ def rate_too_high(facts, *, margin=3.0):
 def rate_too_low(facts, *, factor=20.0):
     """The highest rate that the program trains with is more than `factor` times below the suggested one."""
     result = facts.experiment
-    if not isinstance(result, LearningRateRange) or result.suggestion is None or not result.used:
+    if result.suggestion is None or not result.used:
         return
     if max(result.used) < result.suggestion / factor:
         yield Violation(
@@ -172,6 +174,7 @@ def rate_too_low(facts, *, factor=20.0):
     "EXP062",
     WARNING,
     needs=EXPERIMENT,
+    about=LearningRateRange,
     why="If the loss falls at no rate, the rate is not what keeps training from working.",
     example="All heads frozen: the loss is the same at 1e-6 and 1",
     fix="Look for the cause with `mrcnn-plus experiment overfit`.",
@@ -179,7 +182,7 @@ def rate_too_low(facts, *, factor=20.0):
 def no_rate_helps(facts):
     """At no rate the loss falls by a tenth and beyond the noise of the batches; an info if all parts are trained."""
     result = facts.experiment
-    if isinstance(result, LearningRateRange) and result.suggestion is None:
+    if result.suggestion is None:
         yield Violation(
             f"The loss falls at no rate from {result.rates[0]:.0e} to {result.rates[-1]:.0e}: it is {result.level:.3g} "
             f"at the beginning and {result.smoothed[result.lowest]:.3g} at best.",

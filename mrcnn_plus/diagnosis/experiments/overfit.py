@@ -129,7 +129,7 @@ def _mean(values):
 def _failed(facts):
     """The result, if the experiment has not reached its aim."""
     result = facts.experiment
-    return result if isinstance(result, Overfit) and result.stopped != REACHED else None
+    return result if result.stopped != REACHED else None
 
 
 def _stuck(result, *, most=0.8):
@@ -147,6 +147,7 @@ def _frozen(result):
     "EXP020",
     ERROR,
     needs=EXPERIMENT,
+    about=Overfit,
     why="A loss cannot fall if the part that answers for it does not train.",
     example='layers="mrcnn_class.*", and the masks stay as they are',
     fix="Choose `layers` so that these parts train: 'heads' has all of them.",
@@ -172,6 +173,7 @@ def frozen_part_does_not_learn(facts):
     "EXP021",
     ERROR,
     needs=EXPERIMENT,
+    about=Overfit,
     why="Any sound network learns a handful of images by heart in some hundred steps. If the loss does not fall on "
     "them, more data and more epochs will not help.",
     example="Total 3.1 at the beginning, 2.9 after 300 steps",
@@ -216,6 +218,7 @@ def _causes_of_stuck(result, stuck):
     "EXP022",
     ERROR,
     needs=EXPERIMENT,
+    about=Overfit,
     why="A loss that rises on images seen in every step has nothing to do with the data: the steps are too long.",
     example="Total 3.1 at the beginning, 47 after 20 steps",
     fix="A tenth of the learning rate; GRADIENT_CLIP_BY = 'global', WARMUP_STEPS = 100.",
@@ -248,6 +251,7 @@ def overfit_diverges(facts, *, factor=1.5, least_steps=10):
     "EXP023",
     ERROR,
     needs=EXPERIMENT,
+    about=Overfit,
     why="Losses can fall while what is detected stays bad: then loss and detection disagree, or one part lags behind.",
     example="Total at 20% of the start, boxes found, masks at IoU 0.5",
     fix="Give it more steps (--steps) to be sure; then follow the causes.",
@@ -300,6 +304,7 @@ def learnt_but_not_detected(facts, *, most=0.6, good_box=0.7, nearly=0.7):
     "EXP024",
     INFO,
     needs=EXPERIMENT,
+    about=Overfit,
     why="The loss was still falling when steps or time were up, so that nothing is wrong, and nothing is proven.",
     example="Total 3.1 -> 1.2 and falling after 5 minutes",
     fix="Repeat with more --steps and --minutes, smaller images, or a higher learning rate.",

@@ -131,6 +131,7 @@ def _grouped(items, key):
     "EXP040",
     WARNING,
     needs=EXPERIMENT,
+    about=Proposals,
     why="The RPN moves anchors a little. An object that no anchor overlaps by half gives the heads nothing to learn.",
     example="RPN_ANCHOR_SCALES = (32, ..., 512) for cells of 12 pixels",
     fix="Take RPN_ANCHOR_SCALES and RPN_ANCHOR_RATIOS from `mrcnn_plus.lint.suggest_anchors(config, dataset)`, or "
@@ -140,7 +141,7 @@ def anchors_miss_objects(facts, *, least=0.9, warning_below=0.65, error_below=0.
     """Anchors overlap less than the share `least` of the objects by half: a warning below `warning_below`, an error
     below `error_below`, and an info where the trained RPN proposes them all the same."""
     result = facts.experiment
-    if not isinstance(result, Proposals) or not result.objects:
+    if not result.objects:
         return
     recall, proposed = result.anchor_recall(HALF), result.recall(result.in_detection)
     if recall >= least:
@@ -165,6 +166,7 @@ def anchors_miss_objects(facts, *, least=0.9, warning_below=0.65, error_below=0.
     "EXP041",
     WARNING,
     needs=EXPERIMENT,
+    about=Proposals,
     why="What is not proposed can be neither learnt nor found by the heads.",
     example="Anchors reach 98% of the objects, 1,000 proposals 40%",
     fix="Train the RPN longer or at a higher rate; RPN_POSITIVE_WEIGHT = 5.0 where it says background to everything.",
@@ -173,7 +175,7 @@ def proposals_miss_objects(facts, *, gap=0.15):
     """The share of objects that proposals reach is more than `gap` below that of anchors; an info if the RPN is
     untrained."""
     result = facts.experiment
-    if not isinstance(result, Proposals) or not result.objects:
+    if not result.objects:
         return
     reachable, reached = result.anchor_recall(HALF), result.recall(result.in_detection)
     if reached < reachable - gap:
@@ -200,6 +202,7 @@ def proposals_miss_objects(facts, *, gap=0.15):
     "EXP042",
     WARNING,
     needs=EXPERIMENT,
+    about=Proposals,
     why="A trained RPN puts objects first. One that ranks them no better than chance has learnt nothing, even where so "
     "many proposals cover the image that recall looks good.",
     example="The first 50 proposals reach 31% of the objects, 50 random anchors 33%",
@@ -208,7 +211,7 @@ def proposals_miss_objects(facts, *, gap=0.15):
 def rpn_ranks_by_chance(facts, *, least_gain=0.1):
     """The first proposals of a trained RPN reach hardly more objects than anchors in random order."""
     result = facts.experiment
-    if not isinstance(result, Proposals) or result.is_untrained or not result.objects:
+    if result.is_untrained or not result.objects:
         return
     gains = {count: result.recall(count) - result.recall(count, chance=True) for count in result.counts}
     room = {count: 1 - result.recall(count, chance=True) for count in result.counts}
@@ -227,6 +230,7 @@ def rpn_ranks_by_chance(facts, *, least_gain=0.1):
     "EXP043",
     INFO,
     needs=EXPERIMENT,
+    about=Proposals,
     why="Proposals beyond the limit are thrown away, though they would have reached further objects.",
     example="300 proposals reach 80%, 1,000 reach 95%",
     fix="Raise POST_NMS_ROIS_TRAINING and POST_NMS_ROIS_INFERENCE.",
@@ -234,7 +238,7 @@ def rpn_ranks_by_chance(facts, *, least_gain=0.1):
 def too_few_proposals(facts, *, gap=0.05):
     """More proposals than the settings keep would reach `gap` more of the objects."""
     result = facts.experiment
-    if not isinstance(result, Proposals) or not result.objects or result.is_untrained:
+    if not result.objects or result.is_untrained:
         return
     most = max(result.counts)
     for setting, count in (
@@ -253,6 +257,7 @@ def too_few_proposals(facts, *, gap=0.05):
     "EXP044",
     WARNING,
     needs=EXPERIMENT,
+    about=Proposals,
     why="A class or size that is proposed more rarely than the others is found more rarely, whatever the heads do.",
     example="Proposals reach 95% of the cells and 40% of the spores",
     fix="Anchors for its sizes and shapes; more images with it (SAMPLER = 'repeat_factor').",
@@ -260,7 +265,7 @@ def too_few_proposals(facts, *, gap=0.05):
 def group_is_proposed_rarely(facts, *, gap=0.2, least_objects=10):
     """A class or a third of the sizes is reached by `gap` less than all objects together."""
     result = facts.experiment
-    if not isinstance(result, Proposals) or result.is_untrained:
+    if result.is_untrained:
         return
     overall = result.recall(result.in_detection)
     for name, items in {**result.by_class, **result.by_size}.items():

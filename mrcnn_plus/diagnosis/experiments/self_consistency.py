@@ -86,6 +86,7 @@ class SelfConsistency(Result):
     "EXP010",
     INFO,
     needs=EXPERIMENT,
+    about=SelfConsistency,
     why="Without detections there is no ground truth to make of them.",
     example="A network that has not been trained",
     fix="Load trained weights (--weights), or train first; `mrcnn-plus experiment overfit` needs none.",
@@ -93,7 +94,7 @@ class SelfConsistency(Result):
 def nothing_detected(facts):
     """The network detects nothing in the images that were looked at."""
     result = facts.experiment
-    if isinstance(result, SelfConsistency) and not result.own:
+    if not result.own:
         yield Violation(
             f"Nothing is detected with a score of {result.min_confidence:g} or more in {result.looked_at} images.",
             where="detections",
@@ -105,6 +106,7 @@ def nothing_detected(facts):
     "EXP011",
     WARNING,
     needs=EXPERIMENT,
+    about=SelfConsistency,
     why="Detection says one thing, and the loss punishes the network for it: it is trained towards something else than "
     "it is used for, and no data can mend that.",
     example="mrcnn_mask_loss 0.9 on the network's own masks",
@@ -114,7 +116,7 @@ def own_predictions_are_punished(facts, *, share=0.9):
     """With the network's own detections as ground truth, losses are not near zero; an info if they are below `share` of
     those on the annotations, as with a network that is trained too little."""
     result = facts.experiment
-    if not isinstance(result, SelfConsistency) or not result.high:
+    if not result.high:
         return
     is_worse = any(result.own[name] > share * result.annotated[name] for name in result.high)
     yield Violation(
@@ -147,6 +149,7 @@ def _causes(result):
     "EXP012",
     WARNING,
     needs=EXPERIMENT,
+    about=SelfConsistency,
     why="Batch normalization computes with the statistics of the batch in training and with stored ones in detection. "
     "With few images in a step these differ, and so does what the network sees.",
     example="mrcnn_class_loss 0.1 as in validation, 2.3 as in training, TRAIN_BN = None with 2 images",
@@ -155,7 +158,7 @@ def _causes(result):
 def training_differs_from_detection(facts, *, factor=2.0, least=0.3):
     """On the same images and targets the losses of a training step are `factor` times those of validation."""
     result = facts.experiment
-    if not isinstance(result, SelfConsistency) or not result.own or result.in_training is None:
+    if not result.own or result.in_training is None:
         return
     pairs = {name: (result.own[name], result.in_training[name]) for name in NEAR_ZERO}
     different = [name for name, (own, here) in pairs.items() if here > factor * own and here - own > least]
@@ -173,6 +176,7 @@ def training_differs_from_detection(facts, *, factor=2.0, least=0.3):
     "EXP013",
     WARNING,
     needs=EXPERIMENT,
+    about=SelfConsistency,
     why="Where the network agrees with itself and not with the annotations, one of the two is wrong; the losses and "
     "the code around them are not.",
     example="mrcnn_class_loss 0.1 on its own detections, 4.0 on the annotations",
@@ -181,7 +185,7 @@ def training_differs_from_detection(facts, *, factor=2.0, least=0.3):
 def annotations_disagree(facts):
     """Losses are near zero on the own detections and several times as high on the annotations of the same images."""
     result = facts.experiment
-    if not isinstance(result, SelfConsistency) or not result.disputed:
+    if not result.disputed:
         return
     names = set(result.disputed)
     causes = []

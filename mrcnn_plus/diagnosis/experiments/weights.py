@@ -113,6 +113,7 @@ def _names(layers) -> str:
     "EXP030",
     ERROR,
     needs=EXPERIMENT,
+    about=Weights,
     why="A random layer that does not train stays random: all that comes after it learns from noise.",
     example='No weights loaded, and layers="heads": the backbone is random for ever',
     fix="Load weights for these layers, or let them train (layers='all').",
@@ -120,8 +121,6 @@ def _names(layers) -> str:
 def random_and_frozen(facts, *, least_share=0.02):
     """Layers are random, and no stage trains them; more than `least_share` of the parameters of a part."""
     result = facts.experiment
-    if not isinstance(result, Weights):
-        return
     for part in result.parts:
         lost = [layer for layer in result.of_part(part) if layer.has_kernel and is_random(layer) and not layer.trains]
         share = result.share(part, lambda layer: is_random(layer) and not layer.trains)
@@ -149,6 +148,7 @@ def _causes_of_random(result, part):
     "EXP031",
     WARNING,
     needs=EXPERIMENT,
+    about=Weights,
     why="Batch normalization with stored statistics does not normalize in a random network: its statistics are zeros "
     "and ones. Features grow from layer to layer, and training stays far below what it could reach.",
     example="Training everything from random weights with TRAIN_BN = False",
@@ -157,7 +157,7 @@ def _causes_of_random(result, part):
 def random_backbone_without_normalization(facts):
     """Most of the backbone is random and trains, and batch normalization keeps its first statistics."""
     result = facts.experiment
-    if not isinstance(result, Weights) or not result.frozen_statistics:
+    if not result.frozen_statistics:
         return
     share = result.share("backbone", lambda layer: is_random(layer) and layer.trains)
     if share > 0.5:
@@ -173,6 +173,7 @@ def random_backbone_without_normalization(facts):
     "EXP032",
     ERROR,
     needs=EXPERIMENT,
+    about=Weights,
     why="A value that is not finite makes all results so. A kernel whose values are all equal passes nothing on and "
     "gets the same gradient everywhere.",
     example="conv1 is all zeros",
@@ -181,8 +182,6 @@ def random_backbone_without_normalization(facts):
 def broken_layers(facts):
     """Layers have weights that are not finite, or kernels whose values are all equal."""
     result = facts.experiment
-    if not isinstance(result, Weights):
-        return
     for state in (BROKEN, CONSTANT):
         found = [layer for layer in result.layers if layer.state == state]
         if found:
@@ -194,6 +193,7 @@ def broken_layers(facts):
     "EXP033",
     WARNING,
     needs=EXPERIMENT,
+    about=Weights,
     why="What trains has to move. Layers that are exactly as in the earlier file got no gradient or no step.",
     example="The mask head is as it was ten epochs ago",
     fix="Check `layers`, LOSS_WEIGHTS and the learning rate; `mrcnn-plus experiment first-batch` shows the gradients.",
@@ -201,7 +201,7 @@ def broken_layers(facts):
 def trains_but_did_not_move(facts):
     """Compared with another file, layers that train are exactly as they were there."""
     result = facts.experiment
-    if not isinstance(result, Weights) or result.against is None:
+    if result.against is None:
         return
     compared = [layer for layer in result.layers if layer.trains and layer.has_kernel and layer.moved is not None]
     still = [layer for layer in compared if layer.moved == 0.0]
@@ -224,6 +224,7 @@ def trains_but_did_not_move(facts):
     "EXP034",
     INFO,
     needs=EXPERIMENT,
+    about=Weights,
     why="Frozen layers that differ from the other file were loaded from somewhere else, or trained in another stage.",
     example="The backbone is frozen, and differs from the file that training is thought to have started from",
     fix="Compare with the file that was loaded before training.",
@@ -231,7 +232,7 @@ def trains_but_did_not_move(facts):
 def frozen_but_moved(facts):
     """Compared with another file, parts that do not train differ."""
     result = facts.experiment
-    if not isinstance(result, Weights) or result.against is None:
+    if result.against is None:
         return
     for part in result.parts:
         moved = [layer for layer in result.of_part(part) if not layer.trains and layer.moved]
@@ -247,6 +248,7 @@ def frozen_but_moved(facts):
     "EXP035",
     WARNING,
     needs=EXPERIMENT,
+    about=Weights,
     why="Weights were loaded, and hardly anything came from them: training starts from scratch unnoticed.",
     example="12 of 316 tensors loaded",
     fix="Read the load report: another backbone, other names, or a file of another program.",
@@ -254,7 +256,7 @@ def frozen_but_moved(facts):
 def hardly_anything_loaded(facts, *, least=0.5):
     """Of the tensors of the network less than the share `least` came from the weights file."""
     result = facts.experiment
-    if not isinstance(result, Weights) or result.loaded is None:
+    if result.loaded is None:
         return
     loaded, total = result.loaded
     if loaded < least * total:

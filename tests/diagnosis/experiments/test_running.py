@@ -6,7 +6,7 @@ import pytest
 
 from mrcnn_plus import diagnosis
 from mrcnn_plus.diagnosis.experiments.measuring import subject
-from mrcnn_plus.diagnosis.experiments.measuring.first_batch import input_values
+from mrcnn_plus.diagnosis.experiments.measuring.first_batch import input_values, object_fill
 from mrcnn_plus.diagnosis.experiments.measuring.self_consistency import own_ground_truth
 from mrcnn_plus.diagnosis.experiments.weights import AS_MADE, OTHER
 from mrcnn_plus.errors import ConfigError, DatasetError
@@ -85,6 +85,44 @@ def test_the_first_batch_of_random_heads_is_at_the_level_of_knowing_nothing(mode
     assert result.gradient_norms["rpn"] > 0
     assert sum(objects for objects, _ in result.labels.values()) == sum(result.objects)
     assert outcome.report.ok
+
+
+@pytest.mark.slow_on_jax
+def test_a_loss_of_weight_0_gives_no_gradient_though_there_is_weight_decay(model, unchanged, monkeypatch):
+    weights = {**model.config.LOSS_WEIGHTS, "mrcnn_mask_loss": 0.0}
+    monkeypatch.setattr(model.config, "LOSS_WEIGHTS", weights)
+    assert model.config.WEIGHT_DECAY > 0
+    with step_by_step():
+        outcome = diagnosis.first_batch(model, FIGURES, images=1, layers="all")
+    assert outcome.result.gradient_norms["mask_head"] == 0.0
+    assert outcome.result.l2 > 0
+    assert "EXP005" in [finding.code for finding in outcome.report]
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_masks_that_fill_half_of_their_boxes(model, small, monkeypatch):
+    class Halves(Figures):
+        def load_mask(self, image_id):
+            masks, class_ids = super().load_mask(image_id)
+            for number in range(masks.shape[-1]):
+                ys, xs = np.nonzero(masks[..., number])
+                masks[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1, number] = True
+                masks[ys.min() + 1 : ys.max(), (xs.min() + xs.max()) // 2 : xs.max(), number] = False
+            return masks, class_ids
+
+    monkeypatch.setattr(model.config, "USE_MINI_MASK", small)
+    batch = subject.build_batch(model.config, Halves([2, 1]), [0, 1])
+    assert 0.45 < object_fill(batch) < 0.7
+
+
+def test_a_data_set_whose_masks_are_all_empty_is_refused():
+    class Empty(Figures):
+        def load_mask(self, image_id):
+            masks, class_ids = super().load_mask(image_id)
+            return masks & False, class_ids
+
+    with pytest.raises(DatasetError, match="with a pixel in its mask"):
+        subject.choose_images(Empty([2, 1]), 1)
 
 
 def test_images_divided_by_255_hardly_vary_though_the_means_of_the_channels_differ(model):

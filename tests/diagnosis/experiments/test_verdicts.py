@@ -18,6 +18,7 @@ from mrcnn_plus.diagnosis.experiments.rpn import Proposals, ProposedObject
 from mrcnn_plus.diagnosis.experiments.self_consistency import NEAR_ZERO, SelfConsistency
 from mrcnn_plus.diagnosis.experiments.weights import AS_MADE, BROKEN, CONSTANT, OTHER, LayerState, Weights
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.lint.registry import EXPERIMENT, all_rules
 
 PARTS = ("backbone", "fpn", "rpn", "class_head", "mask_head")
 LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
@@ -53,6 +54,7 @@ FIRST_BATCH = FirstBatch(
     gradient_norm=4.0,
     gradient_norms=dict.fromkeys(PARTS, 1.5),
     training_parts=PARTS,
+    untrained_parts=("rpn", "class_head", "mask_head"),
     objects=(2, 3),
     positive_anchors=(9, 12),
     sampled_anchors=(256, 256),
@@ -60,7 +62,7 @@ FIRST_BATCH = FirstBatch(
     sampled_rois=(32, 12),
     labels={"BG": (0, 30), "cell": (4, 12), "spore": (1, 2)},
     answers=RoiAnswers(4, 8, 2),
-    targets=Targets(0.6, 0.8, 0.7),
+    targets=Targets(0.6, 0.8, 0.7, 0.8),
     inputs=InputValues(-120.0, 130.0, 3.0, 55.0),
 )
 
@@ -88,14 +90,45 @@ def test_a_usual_first_batch_of_random_and_of_trained_heads_is_all_right():
         ({"gradient_norm": 9000.0}, "EXP006", "9e+03"),
         ({"inputs": InputValues(-123.0, -102.0, -115.0, 0.3)}, "EXP007", "hardly vary"),
         ({"inputs": InputValues(-123.0, 60000.0, 9000.0, 8000.0)}, "EXP007", "6e+04"),
-        ({"targets": Targets(0.6, 0.8, 0.01)}, "EXP008", "1.0%"),
+        ({"targets": Targets(0.6, 0.8, 0.01, 0.01)}, "EXP008", "1.0%"),
+        ({"targets": Targets(0.6, 0.8, 0.74, 1.0)}, "EXP008", "fill 100.0%"),
+        ({"targets": Targets(None, None, None, None), "objects": (0, 0)}, "EXP008", "No object is left"),
         ({"losses": levels(True), "answers": RoiAnswers(1, 2, 11)}, "EXP009", "11 another one"),
+        ({"losses": levels(True), "answers": RoiAnswers(28, 0, 19)}, "EXP009", "19 another one"),
+        ({"targets": Targets(3.8, 0.8, 0.7, 0.8)}, "EXP070", "3.8"),
+        ({"untrained_parts": PARTS, "training_parts": PARTS[1:]}, "EXP071", "backbone has random weights"),
     ],
 )
 def test_what_is_wrong_with_a_first_batch_is_named(changes, code, words):
     found = findings(first_batch(**changes))
     assert code in found
     assert words in found[code].message
+
+
+def test_where_objects_are_lost_before_the_network_it_is_an_error():
+    nothing = first_batch(targets=Targets(None, None, None, None), objects=(0, 0), positive_anchors=(0, 0))
+    assert serious(nothing) == {"EXP008"} and findings(nothing)["EXP008"].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("high", "fill", "cause"),
+    [
+        (("rpn_class_loss",), 0.8, "anchors differ"),
+        (("rpn_bbox_loss", "mrcnn_mask_loss"), 0.8, "annotations lie elsewhere"),
+        (("mrcnn_mask_loss",), 0.8, "masks lie elsewhere"),
+        (("mrcnn_mask_loss",), 0.2, "outlines"),
+        (LOSSES, 0.8, "images differ"),
+    ],
+)
+def test_the_first_cause_follows_from_which_losses_of_trained_heads_are_high(high, fill, cause):
+    result = first_batch(losses=levels(True, **dict.fromkeys(high, 6.0)), targets=Targets(0.6, 0.8, 0.7, fill))
+    assert cause in findings(result)["EXP002"].causes[0]
+
+
+def test_images_without_positive_rois_under_a_trained_rpn_point_to_the_annotations():
+    found = findings(first_batch(positive_rois=(0, 0), losses=levels(True)))["EXP004"]
+    assert "annotations" in found.causes[0]
+    assert "untrained" in findings(first_batch(positive_rois=(0, 0)))["EXP004"].causes[0]
 
 
 def test_random_heads_may_take_objects_for_anything():
@@ -424,6 +457,15 @@ def test_a_loss_that_falls_at_no_rate_is_named():
 def test_noise_of_the_batches_is_no_fall():
     losses = np.random.default_rng(0).lognormal(0, 0.5, 100)
     assert not dataclasses.replace(sweep(), losses=tuple(losses.tolist())).falls
+
+
+# ---- rules and results ----
+
+
+def test_every_rule_on_experiments_says_which_results_it_is_about():
+    rules = [rule for rule in all_rules().values() if EXPERIMENT in rule.needs]
+    assert rules and all(rule.about is not None for rule in rules)
+    assert {rule.about for rule in rules if rule.judges(FIRST_BATCH)} == {FirstBatch}
 
 
 # ---- what becomes of outcomes ----

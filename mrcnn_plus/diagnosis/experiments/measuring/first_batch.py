@@ -23,7 +23,7 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
 from mrcnn_plus.network.losses import LOSS_NAMES
-from mrcnn_plus.training.model import L2_NAME
+from mrcnn_plus.training.model import l2_penalty
 from mrcnn_plus.training.multi_task_loss import compute_losses
 from mrcnn_plus.training.parts import PARTS, part_of
 
@@ -62,17 +62,19 @@ def first_batch(
         blind = _blind_losses(outputs, batch, probe.loss_options)
         compile_without_moving(probe, config)
         losses, norms = take_step(probe, batch)
+        l2 = config.WEIGHT_DECAY * float(ops.convert_to_numpy(l2_penalty(probe.trainable_weights)))
         training = tuple(dict.fromkeys(part_of(variable.path) for variable in probe.trainable_variables))
     result = FirstBatch(
         images=image_names(dataset, image_ids),
         losses=tuple(
             LossLevel(name, losses[name], blind[name], PART_OF_LOSS[name] not in untrained) for name in LOSS_NAMES
         ),
-        total=losses["loss"],
-        l2=losses[L2_NAME],
+        total=losses["loss"] + l2,
+        l2=l2,
         gradient_norm=norms[_NORM],
         gradient_norms={part: norms[f"{_NORM}_{part}"] for part in PARTS},
         training_parts=tuple(part for part in PARTS if part in training),
+        untrained_parts=untrained,
         objects=_counts(batch["input_gt_class_ids"] > 0),
         positive_anchors=_counts(outputs["target_anchor_labels"] == 1),
         sampled_anchors=_counts(outputs["target_anchor_labels"] >= 0),
@@ -80,7 +82,7 @@ def first_batch(
         sampled_rois=_counts(outputs["rois"].any(axis=-1)),
         labels=_labels(batch, outputs, dataset.class_names),
         answers=_answers(outputs),
-        targets=_targets(outputs),
+        targets=_targets(outputs, batch),
         inputs=input_values(batch),
     )
     return conclude(result, config, run=run, notes=notes)
@@ -123,8 +125,8 @@ def _answers(outputs):
     )
 
 
-def _targets(outputs):
-    """Mean sizes of what the positives should answer."""
+def _targets(outputs, batch):
+    """Mean sizes of what the positives should answer, and how full the objects are."""
     positive_anchors = outputs["target_anchor_labels"] == 1
     positive_rois = outputs["target_class_ids"] > 0
     masks = outputs["target_mask"][positive_rois[:, : outputs["target_mask"].shape[1]]]
@@ -132,7 +134,21 @@ def _targets(outputs):
         rpn_deltas=_mean_size(outputs["target_rpn_bbox"][positive_anchors]),
         box_deltas=_mean_size(outputs["target_bbox"][positive_rois]),
         mask_share=_mean_size(masks),
+        fill=object_fill(batch),
     )
+
+
+def object_fill(batch):
+    """Mean share of its box that the mask of an object fills. Masks are cut to their boxes, or of the image's size."""
+    boxes = batch["input_gt_boxes"][batch["input_gt_class_ids"] > 0]
+    masks = np.moveaxis(batch["input_gt_masks"], -1, 1)[batch["input_gt_class_ids"] > 0]
+    if not len(boxes):
+        return None
+    if masks.shape[1:] == batch["input_image"].shape[1:3]:
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    else:
+        areas = np.full(len(boxes), masks.shape[1] * masks.shape[2])
+    return float((masks.sum(axis=(1, 2)) / np.maximum(areas, 1)).mean())
 
 
 def _mean_size(values):

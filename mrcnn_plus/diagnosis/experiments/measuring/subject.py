@@ -101,7 +101,7 @@ def detect_outputs(graph, model, images, metas):
 def choose_images(dataset, count, *, seed=0, with_objects=True):
     """Ids of `count` images chosen by `seed`, in order, or of fewer where there are not as many that will do.
 
-    with_objects: only images with an instance of a class. Raises DatasetError if there is none.
+    with_objects: only images with an instance of a class whose mask is not empty. Raises DatasetError if there is none.
     """
     check_prepared(dataset)
     chosen = []
@@ -113,14 +113,16 @@ def choose_images(dataset, count, *, seed=0, with_objects=True):
     if not chosen:
         raise DatasetError(
             f"experiment: expected a data set with objects, received {type(dataset).__name__} with "
-            f"{len(dataset.image_ids)} images, none of which has one. `mrcnn-plus lint` says why."
+            f"{len(dataset.image_ids)} images, none of which has one with a pixel in its mask. `mrcnn-plus lint` says "
+            "why."
         )
     return sorted(chosen)
 
 
 def _has_objects(dataset, image_id):
     try:
-        return bool((np.asarray(dataset.load_mask(image_id)[1]) > 0).any())
+        masks, class_ids = map(np.asarray, dataset.load_mask(image_id))
+        return bool(masks[..., class_ids > 0].any())
     except Exception:  # loading it for the experiment names the image and says what is wrong
         return True
 
@@ -187,9 +189,12 @@ def load_truth(config, dataset, image_id):
 
 
 def compile_without_moving(probe, config):
-    """Compile a borrowed model so that a step computes losses and gradients and moves no weight."""
+    """Compile a borrowed model so that a step computes losses and gradients and moves no weight.
+
+    Without L2: its gradient, small as it is, would hide that the losses have none.
+    """
     optimizer = GuardedOptimizer(keras.optimizers.SGD(0.0), initial_scale=1.0)
-    probe.weight_decay = config.WEIGHT_DECAY
+    probe.weight_decay = 0.0
     probe.compile(optimizer=optimizer, jit_compile="auto" if config.JIT_COMPILE is None else config.JIT_COMPILE)
     optimizer.build(probe.trainable_variables)
 
