@@ -7,7 +7,6 @@ Read are a folder of a run of this package (`losses.csv`, `run.json`, `evaluatio
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn_plus.atomic_files import read_json
 from mrcnn_plus.diagnosis.event_files import read_scalars
 from mrcnn_plus.errors import ConfigError
 
@@ -38,6 +38,7 @@ _OURS = {
     **{"box_ap50": "val_box_AP50", "mask_ap50": "val_mask_AP50", "val_map": "val_mask_AP"},
 }
 _COUNTERS = ("epoch", "step", "iteration", "iter")
+_VALIDATION_FOLDERS = ("validation", "val", "eval", "test")
 _MOST_ROWS = 400  # more are steps, not epochs, and are put together
 
 
@@ -141,7 +142,7 @@ class History:
 
     @classmethod
     def _read_folder(cls, folder):
-        run = _read_json(folder / "run.json") or {}
+        run = read_json(folder / "run.json")
         files = sorted(folder.glob("*.csv"), key=lambda file: (file.name != "losses.csv", file.name))
         table = next((table for table in map(_read_csv, files) if table is not None), None)
         if table is None:
@@ -154,8 +155,8 @@ class History:
         evaluations = {}
         for file in sorted((folder / "evaluation").glob("*.json")):
             number = re.search(r"(\d+)$", file.stem)
-            content = _read_json(file)
-            if number and content is not None:
+            content = read_json(file)
+            if number and content:
                 evaluations[int(number[1])] = content
         return cls(*table, run, evaluations, str(folder))
 
@@ -184,17 +185,24 @@ def _read_csv(path):
 
 
 def _table_of_events(files, folder):
-    """`(epochs, rows, layers)` of event files; what stands in a folder `validation` gets `val_` before its name."""
+    """`(epochs, rows, layers)` of event files; what stands in a folder `validation` gets `val_` before its name.
+
+    Raises ConfigError where they are of several runs.
+    """
     by_step: dict[int, dict[str, float]] = {}
+    folders: dict[tuple[int, str], Path] = {}
     for file in files:
         inside = file.relative_to(folder).parts[:-1]
-        is_validation = any(part.lower() in ("validation", "val", "eval", "test") for part in inside)
+        is_validation = any(part.lower() in _VALIDATION_FOLDERS for part in inside)
         for step, tag, value in read_scalars(file):
-            if tag.startswith("batch_"):
+            if tag.startswith("batch_") or tag.endswith("_vs_iterations"):  # Keras: these count steps
                 continue
             name = _our_name(tag)
             if is_validation and not name.startswith("val_"):
                 name = f"val_{name}"
+            if folders.setdefault((step, name), file.parent) != file.parent:
+                runs = f"{folders[step, name].relative_to(folder)} and {file.parent.relative_to(folder)}"
+                raise ConfigError(f"expected the folder of one run, received: {folder}, which has several: {runs}, ...")
             by_step.setdefault(step, {})[name] = value
     steps = sorted(by_step)
     rows = [by_step[step] for step in steps]
@@ -268,14 +276,6 @@ def _number(text: Any) -> float | None:
     try:
         return float(np.asarray(text, np.float64)) if not isinstance(text, str) else float(text)
     except (TypeError, ValueError):
-        return None
-
-
-def _read_json(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
         return None
 
 

@@ -304,10 +304,23 @@ def test_any_values_stay_inside_the_chart(values, log):
     assert all(0 <= x <= 480 and 0 <= y <= 270 for x, y in places(chart, "line"))
 
 
-def test_a_constant_has_an_axis_from_zero():
-    chart = line_chart("t", [1, 2], [series([0.001, 0.001])])
-    ticks = [float(text) for text in re.findall(r'text-anchor="end">([^<]*)<', chart)]
-    assert ticks[0] == 0 and ticks[-1] >= 0.001 and len(ticks) >= 3
+def tick_labels(chart):
+    return re.findall(r'text-anchor="end">([^<]*)<', chart)
+
+
+@pytest.mark.parametrize("values", [[0.001, 0.001], [0.001, 0.0010000000474974513]])
+def test_a_constant_is_drawn_in_the_middle_of_an_axis_from_zero(values):
+    chart = line_chart("t", [1, 2], [series(values)])
+    assert tick_labels(chart) == ["0", "0.5e-3", "1e-3", "1.5e-3", "2e-3"]
+    assert {y for _, y in places(chart)} == {(22 + 270 - 36) / 2}
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.7005, 0.701], [20_000, 50_000], [-0.3, 0.8], [3e-4, 1e-3], [1e-5, 1e-3]])
+def test_the_labels_of_an_axis_differ_and_are_in_order(values):
+    labels = tick_labels(line_chart("t", range(len(values)), [series(values)]))
+    numbers = [float(label) for label in labels]
+    assert len(numbers) >= 3 and numbers == sorted(set(numbers))
+    assert len({"e" in label for label in labels if label != "0"}) == 1
 
 
 def test_nothing_to_show_is_no_chart():

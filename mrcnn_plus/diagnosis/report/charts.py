@@ -14,10 +14,11 @@ from html import escape
 import numpy as np
 
 _WIDTH, _HEIGHT = 480, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 22, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 22, 36
 _MOST_BANDS = 150  # tooltips of more epochs would make the file large
 _MOST_LABELS = 6
 _LOG_FROM = 30.0  # largest divided by smallest value
+_CONSTANT = 1e-3  # range of the values divided by the largest, up to which they count as one
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def _axes(epochs, series, log, limits, percent):
             middle = math.sqrt(low * high)
             low, high = middle / 3.2, middle * 3.2
         return Axes(epochs, low / 1.1, high * 1.1, True, _log_ticks(low / 1.1, high * 1.1))
-    if high <= low:  # a constant
-        low, high = (min(0.0, 1.25 * low), max(0.0, 1.25 * low)) if low else (0.0, 1.0)
+    if high - low <= _CONSTANT * max(abs(low), abs(high)):  # drawn in the middle
+        low, high = (min(0.0, 2 * low), max(0.0, 2 * low)) if low else (0.0, 1.0)
     low = 0.0 if limits[0] is None and 0 <= low < 0.6 * high else low
     ticks = _ticks(low, high)
     return Axes(epochs, min(low, ticks[0]), max(high, ticks[-1]), False, ticks)
@@ -148,10 +149,10 @@ def _log_ticks(low, high):
 
 def _grid(axes, percent):
     bottom = _HEIGHT - _BOTTOM
-    for tick in axes.ticks:
+    for tick, label in zip(axes.ticks, _tick_labels(axes, percent), strict=True):
         y = axes.y(tick)
         yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
-        yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_format(tick, percent)}</text>'
+        yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
     count = len(axes.epochs)
     step = max(1, round(_ticks(0, max(axes.epochs[-1] - axes.epochs[0], 1), 7)[1]))
     for epoch in (
@@ -208,6 +209,20 @@ def _bands(axes, series, percent):
             f'<rect class="band" x="{x:.1f}" y="{_TOP}" width="{width:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}">'
             f"<title>epoch {axes.epochs[i]:g}&#10;{escape(chr(10).join(told))}</title></rect>"
         )
+
+
+def _tick_labels(axes, percent):
+    """Numbers of one kind for all ticks of an axis, with as many digits as tell neighbours apart."""
+    largest = max(map(abs, axes.ticks), default=0.0)
+    power = 0 if percent or largest == 0 or 0.01 <= largest < 1e4 else math.floor(math.log10(largest) + 1e-9)
+    if axes.is_log:
+        return [f"{tick:.0e}".replace("e-0", "e-") if power < 0 else _format(tick, percent) for tick in axes.ticks]
+    values = [100 * tick if percent else tick / 10.0**power for tick in axes.ticks]
+    step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
+    digits = max(0, 1 - math.floor(math.log10(step)))  # one more than the step's first, for steps of 2.5
+    labels = [f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}" for value in values]
+    end = "%" if percent else f"e{power}" if power else ""
+    return [label if label in ("0", "-0") and not percent else label + end for label in labels]
 
 
 def _format(value, percent=False):
