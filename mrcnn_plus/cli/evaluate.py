@@ -160,7 +160,9 @@ def _model(arguments, program):
     config = found.config
     folder = arguments.logs or found.run.model_dir or "logs"
     # Before Keras is loaded, which takes seconds.
-    path = _last_checkpoint(folder, config.NAME) if (arguments.weights or "last").lower() == "last" else None
+    path, instead = None, "Or give --weights FILE, and --logs DIR for the folder of runs."
+    if (arguments.weights or "last").lower() == "last":
+        path = options.last_checkpoint(folder, config.NAME, instead=instead)
 
     from mrcnn_plus.mask_rcnn import MaskRCNN
     from mrcnn_plus.weights.pretrained import find_weights
@@ -172,18 +174,6 @@ def _model(arguments, program):
     options.note(f"weights: {path}")
     model.load_weights(path, by_name=True)  # says what was loaded
     return model
-
-
-def _last_checkpoint(folder, name):
-    from mrcnn_plus.errors import WeightsError
-    from mrcnn_plus.weights.checkpoints import find_last
-
-    try:
-        return find_last(folder, name)
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{error.strerror} Or give --weights FILE, and --logs DIR for the folder of runs."
-        ) from error
 
 
 @contextlib.contextmanager

@@ -205,16 +205,12 @@ def _weights(arguments, program, notes):
 
 
 def _path_of(path, model, model_dir):
-    from mrcnn_plus.errors import WeightsError
-    from mrcnn_plus.weights.checkpoints import find_last
     from mrcnn_plus.weights.pretrained import find_weights
 
     if path.lower() != "last":
         return find_weights(path, model)
-    try:
-        return find_last(model_dir or "logs", model.config.NAME)
-    except FileNotFoundError as error:
-        raise WeightsError(f"--weights last: {error.strerror} Give the path of a file, or random.") from error
+    instead = "Give --weights with the path of a file, or random."
+    return options.last_checkpoint(model_dir or "logs", model.config.NAME, instead=instead)
 
 
 def _keywords(arguments, run, loaded):

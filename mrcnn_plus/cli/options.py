@@ -116,6 +116,18 @@ def wants_color(stream) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def last_checkpoint(folder: str, name: str, *, instead: str) -> str:
+    """The newest checkpoint among the runs in a folder. name: of the configuration. Raises WeightsError that ends with
+    `instead`, what else can be given."""
+    from mrcnn_plus.errors import WeightsError
+    from mrcnn_plus.weights.checkpoints import find_last
+
+    try:
+        return find_last(folder, name)
+    except FileNotFoundError as error:
+        raise WeightsError(f"--weights last: {error.strerror} {instead}") from error
+
+
 def shows_progress() -> bool:
     return sys.stderr.isatty()
 
