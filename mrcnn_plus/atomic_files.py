@@ -1,6 +1,7 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and JSON files that may be missing or damaged."""
 
 import contextlib
+import json
 import os
 import tempfile
 
@@ -27,6 +28,16 @@ def replacing(path):
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def read_json(path):
+    """The object in a JSON file; an empty dict where there is no such file, or something else in it."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _keep_permissions(temporary, path):

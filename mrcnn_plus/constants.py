@@ -1,4 +1,4 @@
-"""Numbers on which several parts must agree and that no setting changes. Imports nothing, so that every part may."""
+"""Numbers and names that several parts share and no setting changes. Imports nothing, so that every part may."""
 
 # The pyramid halves height and width six times, so sides of a molded image are multiples of this, in pixels.
 SIZE_STEP = 64
@@ -25,6 +25,28 @@ META_FIELDS = {
     "active_class_ids": slice(12, None),
 }
 META_SIZE_WITHOUT_CLASSES = META_FIELDS["active_class_ids"].start
+
+# Built-in backbones: blocks in stages 2 to 5, and whether they are bottlenecks of three convolutions.
+RESNETS = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+}
+
+# What the sum of each loss may be divided by (`network/losses.py` explains them); the first is Matterport's.
+LOSS_DIVISORS = {
+    "rpn_class_loss": ("sampled", "positives"),
+    "rpn_bbox_loss": ("positives", "sampled"),
+    "mrcnn_class_loss": ("rows", "sampled", "positives"),
+    "mrcnn_bbox_loss": ("positives", "sampled"),
+    "mrcnn_mask_loss": ("positives",),
+}
+LOSS_NAMES = tuple(LOSS_DIVISORS)
+CLASS_LOSSES = ("cross_entropy", "focal")
+# Losses that class weights may count in.
+WEIGHTED_LOSSES = ("mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
+OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
 # The names that `layers=` of `train` takes beside regular expressions, and what they stand for. compat: MaskRCNN.train.
 _HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"

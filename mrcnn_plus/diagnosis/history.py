@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from mrcnn_plus.atomic_files import read_json
+from mrcnn_plus.constants import LOSS_NAMES as LOSSES
 from mrcnn_plus.diagnosis.event_files import read_scalars
 from mrcnn_plus.errors import ConfigError
-
-LOSSES = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 
 #: Our name of what other programs call otherwise: torchvision, detectron2, Keras' TensorBoard, MMDetection.
 _OURS = {

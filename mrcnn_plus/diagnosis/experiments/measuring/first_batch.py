@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from mrcnn_plus.constants import META_FIELDS
+from mrcnn_plus.constants import LOSS_NAMES, META_FIELDS
 from mrcnn_plus.diagnosis.experiments.first_batch import (
     PART_OF_LOSS,
     FirstBatch,
@@ -22,7 +22,6 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 )
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.model import l2_penalty
 from mrcnn_plus.training.multi_task_loss import compute_losses
 from mrcnn_plus.training.parts import PARTS, part_of

@@ -4,13 +4,13 @@ import math
 
 from keras import ops
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.diagnosis.experiments.lr_range import DIVERGED, LearningRateRange, moving_average
 from mrcnn_plus.diagnosis.experiments.measuring.pictures import curve_picture
 from mrcnn_plus.diagnosis.experiments.measuring.subject import borrowed, take_step
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude, csv_text
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.fitting import batch_builder, compile_model
 from mrcnn_plus.training.loss_balancing import weighted_total
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.diagnosis.experiments.measuring.pictures import curve_picture
 from mrcnn_plus.diagnosis.experiments.measuring.subject import (
     borrowed,
@@ -29,7 +30,6 @@ from mrcnn_plus.diagnosis.experiments.overfit import (
 )
 from mrcnn_plus.geometry.boxes import compute_overlaps, denorm_boxes
 from mrcnn_plus.geometry.masks import compute_overlaps_masks, unmold_mask
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.fitting import compile_model
 from mrcnn_plus.training.loss_balancing import weighted_total
 from mrcnn_plus.training.optimizers import NORM_NAMES

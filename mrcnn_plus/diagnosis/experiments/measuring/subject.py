@@ -9,14 +9,13 @@ import numpy as np
 from keras import ops
 
 from mrcnn_plus.config_values import detection_resize_settings
-from mrcnn_plus.constants import LAYER_PRESETS
+from mrcnn_plus.constants import LAYER_PRESETS, LOSS_NAMES
 from mrcnn_plus.data.dataset import check_prepared
 from mrcnn_plus.data.ground_truth import GroundTruth, load_ground_truth
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.geometry.boxes import norm_boxes
 from mrcnn_plus.geometry.molding import mold_image
 from mrcnn_plus.inference.inputs import pad_to_step
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.fitting import batch_builder
 from mrcnn_plus.training.model import L2_NAME, make_training_model
 from mrcnn_plus.training.optimizers import NORM_NAMES, GuardedOptimizer
