@@ -63,10 +63,14 @@ def as_config(given):
     config = type(owner.__name__, (_Adapter,), body)()
     for name in values.keys() & vars(config).keys():
         del vars(config)[name]  # copies of lists, dictionaries and arrays: the object has them
+    defaults = set(vars(config))
     for name, value in from_derived.items():
         setattr(config, name, value)
+    lacking = [name for name in _MATTERPORTS if name not in values and name not in vars(config).keys() - defaults]
+    if config.NAME is None:  # copies of Matterport's code that only detect may have dropped the log folder
+        config.NAME = owner.__name__
+        lacking = ["NAME", *(name for name in lacking if name != "NAME")]
     vars(config)["_given"] = given
-    lacking = [name for name in _MATTERPORTS if name not in values and name not in vars(config)]
     _tell(f"{owner.__module__}.{owner.__qualname__}", ", ".join(f"{name}={getattr(config, name)}" for name in lacking))
     return config
 

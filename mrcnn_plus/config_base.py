@@ -91,7 +91,7 @@ class ConfigBase:
         Square, with a side of `IMAGE_MIN_DIM` in `crop` mode and of `IMAGE_MAX_DIM` in the others. Assigning a square
         shape sets that side (the other dimension moves along only to keep `IMAGE_MIN_DIM <= IMAGE_MAX_DIM`) and
         `IMAGE_CHANNEL_COUNT`. A rectangular one, for modes `none` and `pad64`, holds until `IMAGE_MIN_DIM`,
-        `IMAGE_MAX_DIM` or `IMAGE_RESIZE_MODE` is assigned after it.
+        `IMAGE_MAX_DIM` or `IMAGE_RESIZE_MODE` is assigned after it. `[height, width]` leaves the channels as they are.
         """
         side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
         shape = np.array([*(self._rectangle or (side, side)), self.IMAGE_CHANNEL_COUNT])
@@ -101,6 +101,8 @@ class ConfigBase:
 
     @IMAGE_SHAPE.setter
     def IMAGE_SHAPE(self, value):
+        if np.shape(value) == (2,):  # compat: programs assign it before Config.__init__, which computed over it
+            value = [*value, self.IMAGE_CHANNEL_COUNT]
         if np.shape(value) != (3,):
             raise ConfigError(
                 f"Config.IMAGE_SHAPE: expected [height, width, channels], received IMAGE_SHAPE={value!r}. "

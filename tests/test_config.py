@@ -206,7 +206,17 @@ def test_a_square_image_shape_replaces_a_rectangular_one():
     assert config.IMAGE_SHAPE.tolist() == [512, 512, 3]
 
 
-@pytest.mark.parametrize("value", [512, [512, 512], [512, 512.5, 3], [0, 512, 3], "512", None])
+def test_an_image_shape_without_channels_leaves_those_as_they_are():
+    class FromFile(Config):
+        def __init__(self, settings):
+            for name, value in settings.items():
+                setattr(self, name.upper(), value)
+            super().__init__()
+
+    assert FromFile({"image_shape": [256, 256]}).IMAGE_SHAPE.tolist() == [256, 256, 3]
+
+
+@pytest.mark.parametrize("value", [512, [512], [512, 512.5, 3], [0, 512, 3], "512", None])
 def test_an_image_shape_that_is_none_is_an_error_that_shows_it(value):
     with pytest.raises(ConfigError, match="IMAGE_SHAPE="):
         Config().IMAGE_SHAPE = value

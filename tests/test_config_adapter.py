@@ -102,6 +102,14 @@ def test_derived_values_stand_for_settings_that_the_object_lacks():
     assert config.IMAGE_SHAPE.tolist() == [256, 256, 4]
 
 
+def test_without_a_name_it_is_called_after_its_class(caplog):
+    class Nameless(Plain):
+        NAME = None
+
+    assert as_config(Nameless()).NAME == "Nameless"
+    assert "defaults: NAME=Nameless, STEPS_PER_EPOCH=1000" in caplog.text
+
+
 def test_derived_values_that_contradict_are_told(caplog):
     config = as_config(types.SimpleNamespace(NUM_CLASSES=3, IMAGES_PER_GPU=2, GPU_COUNT=1, BATCH_SIZE=8))
     assert config.BATCH_SIZE == 2
@@ -114,7 +122,8 @@ def test_what_the_object_lacks_is_told_once(caplog):
 
     as_config(Lacking())
     assert "Lacking is no subclass of Config" in caplog.text
-    assert "PRE_NMS_LIMIT=6000" in caplog.text and "IMAGE_MAX_DIM" not in caplog.text
+    assert "PRE_NMS_LIMIT=6000" in caplog.text and "BACKBONE_STRIDES=[4, 8, 16, 32, 64]" in caplog.text
+    assert "IMAGE_MAX_DIM" not in caplog.text
     caplog.clear()
     as_config(Lacking())
     assert caplog.text == ""

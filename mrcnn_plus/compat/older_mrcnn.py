@@ -6,6 +6,7 @@ The last commit is the reference of this package, so only `mrcnn-plus run` knows
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 
@@ -21,6 +22,9 @@ PADDING = Shim(
     "utils.resize_image(padding=), or four results of it",
     'write image, window, scale, padding, crop = utils.resize_image(..., mode="square")',
     None,
+)
+STEPS = Shim(
+    "a fraction as STEPS_PER_EPOCH or VALIDATION_STEPS", "write math.ceil(images / batch): Keras 2 rounded up", None
 )
 AP_OF_BOXES = Shim(
     "utils.compute_ap without masks",
@@ -81,6 +85,30 @@ def _finish_config(module, patcher):
         raise AttributeError(f"{type(config).__name__!r} object has no attribute {name!r}")
 
     patcher.set(module.Config, "__getattr__", __getattr__)
+    _round_steps(module.Config, patcher)
+
+
+def _round_steps(config_class, patcher):
+    """`STEPS_PER_EPOCH = images / batch`: `fit_generator` of Keras 2 went on while fewer steps than that were done."""
+    assign, prepare = config_class.__setattr__, config_class.__init_subclass__.__func__
+
+    def whole(name, value, frame):
+        if name not in ("STEPS_PER_EPOCH", "VALIDATION_STEPS") or not isinstance(value, float) or not 0 < value < 1e9:
+            return value
+        patcher.note(STEPS, frame)
+        return math.ceil(value)
+
+    def __setattr__(config, name, value):
+        assign(config, name, whole(name, value, sys._getframe(1)))
+
+    def __init_subclass__(cls, **options):
+        for name, value in list(vars(cls).items()):
+            if (rounded := whole(name, value, sys._getframe(1))) is not value:
+                setattr(cls, name, rounded)
+        prepare(cls, **options)
+
+    patcher.set(config_class, "__setattr__", __setattr__)
+    patcher.set(config_class, "__init_subclass__", classmethod(__init_subclass__))
 
 
 def _finish_utils(module, patcher):

@@ -54,6 +54,27 @@ def test_find_last_is_the_path_to_all_others(model, tmp_path):
     assert model.log.uses() == []
 
 
+def test_fractions_of_steps_are_rounded_up_as_by_keras_2(run_text):
+    found, used = run_text(
+        """
+        from mrcnn_plus.config import Config
+        class Fractions(Config):
+            NUM_CLASSES = 2
+            STEPS_PER_EPOCH = 7 / 2
+            BATCH_SIZE = 2
+        config = Fractions()
+        config.VALIDATION_STEPS = 6 / 2
+        config.LEARNING_RATE = 0.5
+        """
+    )
+    config = found["config"]
+    assert (config.STEPS_PER_EPOCH, config.VALIDATION_STEPS, config.LEARNING_RATE) == (4, 3, 0.5)
+    assert type(config.VALIDATION_STEPS) is int and config.BATCH_SIZE == 2
+    assert used == {"a fraction as STEPS_PER_EPOCH or VALIDATION_STEPS": 2}
+    config.STEPS_PER_EPOCH = 2.5
+    assert config.STEPS_PER_EPOCH == 2.5, "without the shims nothing is rounded"
+
+
 def test_settings_that_config_had(run_text):
     found, used = run_text(
         """
