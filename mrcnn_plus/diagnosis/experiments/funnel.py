@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 from mrcnn_plus.diagnosis.experiments.outcome import Result
-from mrcnn_plus.lint.findings import WARNING
+from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
 
 #: What an object has to pass, in this order, and what that means.
@@ -87,6 +88,13 @@ class Funnel(Result):
         return passed[place - 1] if place else len(self.objects)
 
     @property
+    def finds_other_things(self) -> bool:
+        """Whether most detections belong to no object, while no proposal reaches most objects."""
+        unreached = len(self.lost_at("anchor")) + len(self.lost_at("proposal"))
+        detects = 2 * self.detections >= len(self.objects) > 0
+        return detects and self.false_detections > 0.8 * self.detections and 2 * unreached > len(self.objects)
+
+    @property
     def summary(self) -> str:
         found = len(self.lost_at(FOUND))
         lost = Counter(item.lost_at for item in self.objects if item.lost_at != FOUND).most_common(2)
@@ -161,9 +169,9 @@ def _losses_at(facts, stage, share, least, **more):
 )
 def lost_by_anchors(facts, *, share=0.1, least=2):
     """More than `share` of the objects, and at least `least`, are overlapped by no anchor and no proposal."""
-    yield from _losses_at(
-        *(facts, "anchor", share, least), setting="RPN_ANCHOR_SCALES", experiment="mrcnn-plus experiment rpn"
-    )
+    if not facts.experiment.finds_other_things:  # EXP058
+        experiment = "mrcnn-plus experiment rpn"
+        yield from _losses_at(facts, "anchor", share, least, setting="RPN_ANCHOR_SCALES", experiment=experiment)
 
 
 @rule(
@@ -175,9 +183,16 @@ def lost_by_anchors(facts, *, share=0.1, least=2):
     example="1,000 proposals reach 60% of the objects that anchors reach",
     fix="Train the RPN longer, with more proposals (POST_NMS_ROIS_INFERENCE) where `rpn` shows that more would do.",
 )
-def lost_by_proposals(facts, *, share=0.1, least=2):
-    """More than `share` of the objects that anchors reach, and at least `least`, are overlapped by no proposal."""
+def lost_by_proposals(facts, *, share=0.1, least=2, few=10):
+    """More than `share` of the objects that anchors reach, and at least `least`, are overlapped by no proposal; fewer
+    than `few` proposals for each object are the first cause."""
+    result = facts.experiment
+    if result.finds_other_things:  # EXP058
+        return
     causes = ["the RPN is trained too little", "POST_NMS_ROIS_INFERENCE or PRE_NMS_LIMIT is too low"]
+    count, each = result.settings.get("POST_NMS_ROIS_INFERENCE", math.inf), len(result.objects) / max(result.images, 1)
+    if count < few * each:
+        causes.insert(0, f"POST_NMS_ROIS_INFERENCE = {count:g} is few for {each:.3g} objects in an image")
     if facts.config is not None and facts.config.RPN_MIN_SIZE:
         causes.insert(0, f"RPN_MIN_SIZE = {facts.config.RPN_MIN_SIZE:g} leaves out small proposals")
     yield from _losses_at(facts, "proposal", share, least, causes=causes, experiment="mrcnn-plus experiment rpn")
@@ -192,20 +207,26 @@ def lost_by_proposals(facts, *, share=0.1, least=2):
     example="12 of 40 proposed spores are taken for background",
     fix="More training of the heads; CLASS_WEIGHTS or ROI_POSITIVE_WEIGHT where background or a common class wins.",
 )
-def lost_by_class(facts, *, share=0.1, least=2):
-    """More than `share` of the proposed objects, and at least `least`, get another class or background."""
+def lost_by_class(facts, *, share=0.1, least=2, most_others=0.5):
+    """More than `share` of the proposed objects, and at least `least`, get another class or background; another class
+    for more than `most_others` is no confusion any more, but another order of the classes."""
     if lost := _loss_at(facts, "class", share, least):
         as_background = sum("background" in item.reason for item in lost)
         most = Counter(item.class_name for item in lost).most_common(1)[0]
         background = "the class head is trained too little, or background dominates its sample (ROI_POSITIVE_WEIGHT)"
         confusion = "classes look alike, or are labelled inconsistently"
+        order = "the classes stand in another order than in the training of these weights"
+        others = len(lost) - as_background
+        causes = [background, confusion] if as_background >= others else [confusion, background]
+        if others > most_others * facts.experiment.reached("class"):
+            causes.insert(0, order)
         yield from _losses_at(
             *(facts, "class", share, least),
             evidence=[
-                f"taken for background: {as_background}, for another class: {len(lost) - as_background}",
+                f"taken for background: {as_background}, for another class: {others}",
                 f"most often lost: {most[0]} ({most[1]})",
             ],
-            causes=[background, confusion] if as_background * 2 >= len(lost) else [confusion, background],
+            causes=causes,
         )
 
 
@@ -296,5 +317,32 @@ def lost_by_limit(facts, *, share=0.0, least=1):
 def lost_by_mask(facts, *, share=0.1, least=2):
     """More than `share` of the objects found by box, and at least `least`, have a mask that overlaps by less than
     half."""
-    causes = ["the mask head is trained too little", "masks of the ground truth lie elsewhere than their objects"]
+    causes = ["the mask head is trained too little", "masks lie elsewhere than their objects, or are outlines"]
     yield from _losses_at(facts, "mask", share, least, causes=causes, experiment="mrcnn-plus experiment overfit")
+
+
+@rule(
+    "EXP058",
+    ERROR,
+    needs=EXPERIMENT,
+    about=Funnel,
+    why="A network that detects with confidence, and hardly ever where an object is annotated, has learnt something "
+    "else.",
+    example="31 of 31 detections belong to no object, and no proposal reaches 30 of 30 objects",
+    fix="Look at both: `funnel_lost.png` (--output), and the annotations alone with `mrcnn-plus preview`.",
+)
+def finds_other_things(facts):
+    """Most detections belong to no object, and no proposal reaches most of the objects."""
+    result = facts.experiment
+    if result.finds_other_things:
+        reached = result.passed["proposal"]
+        yield Violation(
+            f"The network finds other things than those annotated: {result.false_detections} of {result.detections} "
+            f"detections belong to no object, and proposals reach {reached} of {len(result.objects)} objects.",
+            where="annotations",
+            causes=[
+                "annotations lie elsewhere than their objects: other images, another size, x and y exchanged",
+                "the weights were trained on other objects",
+            ],
+            experiment="mrcnn-plus experiment self-consistency",
+        )

@@ -13,6 +13,7 @@ from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
 
 #: Proposals per image at which recall is told.
 COUNTS = (50, 100, 300, 1000)
+USUAL_NMS = 0.7
 HALF = 0.5  # what an anchor or proposal has to overlap, so that heads can be trained on it
 
 
@@ -36,13 +37,17 @@ class ProposedObject:
 @dataclass(frozen=True)
 class Proposals(Result):
     """images: how many were looked at. in_training, in_detection: proposals per image by the settings. is_untrained:
-    the RPN has its first, random weights. counts: at which recall is told."""
+    the RPN has its first, random weights. nms_threshold: RPN_NMS_THRESHOLD. with_usual_nms: share of the objects that
+    the proposals of detection would reach with `USUAL_NMS`; None where that is the setting. counts: at which recall is
+    told."""
 
     objects: tuple[ProposedObject, ...]
     images: int
     in_training: int
     in_detection: int
     is_untrained: bool
+    nms_threshold: float = USUAL_NMS
+    with_usual_nms: float | None = None
     counts: tuple[int, ...] = COUNTS
 
     name = "rpn"
@@ -190,12 +195,19 @@ def proposals_miss_objects(facts, *, gap=0.15):
             ],
             causes=[
                 *(["the RPN is not trained yet"] if result.is_untrained else []),
+                *_causes_of_settings(facts.config),
                 "the RPN was trained too little, or at a rate that is too low",
-                "RPN_NMS_THRESHOLD or RPN_MIN_SIZE throws the right boxes away",
+                *([] if result.is_untrained else ["annotations lie elsewhere than the objects that it was trained on"]),
                 "the backbone gives it no useful features (frozen and random, or of a far domain)",
             ],
             details={"anchors": reachable, "proposals": reached},
         )
+
+
+def _causes_of_settings(config):
+    """Settings that leave out proposals."""
+    if config is not None and config.RPN_MIN_SIZE:
+        yield f"RPN_MIN_SIZE = {config.RPN_MIN_SIZE:g} leaves out small proposals"
 
 
 @rule(
@@ -235,8 +247,8 @@ def rpn_ranks_by_chance(facts, *, least_gain=0.1):
     example="300 proposals reach 80%, 1,000 reach 95%",
     fix="Raise POST_NMS_ROIS_TRAINING and POST_NMS_ROIS_INFERENCE.",
 )
-def too_few_proposals(facts, *, gap=0.05):
-    """More proposals than the settings keep would reach `gap` more of the objects."""
+def too_few_proposals(facts, *, gap=0.05, warning_from=0.2):
+    """More proposals than the settings keep would reach `gap` more of the objects; a warning from `warning_from` on."""
     result = facts.experiment
     if not result.objects or result.is_untrained:
         return
@@ -245,11 +257,15 @@ def too_few_proposals(facts, *, gap=0.05):
         ("POST_NMS_ROIS_TRAINING", result.in_training),
         ("POST_NMS_ROIS_INFERENCE", result.in_detection),
     ):
-        if count < most and result.recall(most) - result.recall(count) > gap:
+        missing = result.recall(most) - result.recall(count)
+        if count < most and missing > gap:
+            enough = min(n for n in result.counts if n > count and result.recall(most) - result.recall(n) <= gap)
             yield Violation(
-                f"{count} proposals reach {result.recall(count):.0%} of the objects, {most} {result.recall(most):.0%}.",
+                f"{count} proposals reach {result.recall(count):.0%} of the objects, {enough} would reach "
+                f"{result.recall(enough):.0%}.",
                 setting=setting,
-                changes={setting: most},
+                severity=WARNING if missing > warning_from else None,
+                changes={setting: enough},
             )
 
 
@@ -275,4 +291,30 @@ def group_is_proposed_rarely(facts, *, gap=0.2, least_objects=10):
                 f"Proposals reach {recall:.0%} of the {len(items)} objects of {name}, of all {overall:.0%}; anchors "
                 f"reach {result.anchor_recall(HALF, items):.0%} of them.",
                 where=name,
+                causes=list(_causes_of_settings(facts.config)),
             )
+
+
+@rule(
+    "EXP045",
+    WARNING,
+    needs=EXPERIMENT,
+    about=Proposals,
+    why="Proposals that overlap a better one by more than RPN_NMS_THRESHOLD are dropped. Too low, and the right ones "
+    "go with them; too high, and copies of the same box fill the limit.",
+    example="RPN_NMS_THRESHOLD = 0.05: 83% of the objects are proposed, with 0.7 all of them",
+    fix="RPN_NMS_THRESHOLD = 0.7.",
+)
+def unusual_suppression(facts, *, gap=0.05):
+    """With RPN_NMS_THRESHOLD = 0.7 proposals would reach `gap` more of the objects than with the setting."""
+    result = facts.experiment
+    if result.is_untrained or result.with_usual_nms is None:
+        return
+    reached = result.recall(result.in_detection)
+    if result.with_usual_nms - reached > gap:
+        yield Violation(
+            f"{result.in_detection} proposals per image reach {reached:.0%} of the objects; with RPN_NMS_THRESHOLD = "
+            f"{USUAL_NMS:g} they would reach {result.with_usual_nms:.0%}.",
+            setting="RPN_NMS_THRESHOLD",
+            changes={"RPN_NMS_THRESHOLD": USUAL_NMS},
+        )

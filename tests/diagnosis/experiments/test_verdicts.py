@@ -374,6 +374,23 @@ def test_a_trained_rpn_that_ranks_by_chance_is_named():
 def test_a_limit_that_cuts_objects_off_is_named():
     found = findings(proposals(rank=500, chance=None, in_detection=300))
     assert found["EXP043"].changes == {"POST_NMS_ROIS_INFERENCE": 1000}
+    assert found["EXP043"].severity == "warning"
+    few = findings(proposals(rank=30, chance=None, in_detection=4))["EXP043"]
+    assert few.changes == {"POST_NMS_ROIS_INFERENCE": 50}
+
+
+def test_a_least_size_of_proposals_is_a_cause_where_objects_are_not_proposed():
+    class LeavesOut(Config):
+        RPN_MIN_SIZE = 20
+
+    assert "RPN_MIN_SIZE = 20" in findings(proposals(rank=None), LeavesOut())["EXP041"].causes[0]
+    assert not any("RPN_MIN_SIZE" in cause for cause in findings(proposals(rank=None))["EXP041"].causes)
+
+
+def test_a_suppression_that_costs_objects_is_named():
+    found = findings(proposals(rank=None, anchor=0.4, nms_threshold=0.05, with_usual_nms=1.0))
+    assert found["EXP045"].changes == {"RPN_NMS_THRESHOLD": 0.7}
+    assert findings(proposals(nms_threshold=0.6, with_usual_nms=1.0)) == {}
 
 
 def test_a_class_that_is_proposed_rarely_is_named():
@@ -395,12 +412,11 @@ def test_recall_is_that_of_the_first_proposals():
 FUNNEL_RULES = {"anchor": 50, "proposal": 51, "class": 52, "box": 53, "score": 54, "nms": 55, "limit": 56, "mask": 57}
 
 
-def funnel(*lost, found=20):
+def funnel(*lost, found=20, **changes):
     objects = [TracedObject("a.png", number, "cell", (0, 0, 9, 9), "found") for number in range(found)]
     objects += [TracedObject("b.png", n, "cell", (0, 0, 9, 9), stage, "why", 0.4) for n, stage in enumerate(lost)]
-    return Funnel(
-        tuple(objects), images=2, detections=22, false_detections=2, settings={"DETECTION_MIN_CONFIDENCE": 0.7}
-    )
+    values = {"images": 2, "detections": 22, "false_detections": 2, "settings": {"DETECTION_MIN_CONFIDENCE": 0.7}}
+    return Funnel(tuple(objects), **{**values, **changes})
 
 
 def test_a_funnel_that_loses_single_objects_is_all_right():
@@ -423,6 +439,26 @@ def test_the_stage_that_loses_many_objects_is_named(stage):
 def test_a_high_confidence_threshold_gets_the_value_that_would_keep_the_objects():
     found = findings(funnel(*["score"] * 6))["EXP054"]
     assert found.changes == {"DETECTION_MIN_CONFIDENCE": 0.4}
+
+
+def test_objects_that_all_get_another_class_point_to_the_order_of_the_classes():
+    assert "another order" in findings(funnel(*["class"] * 30, found=4))["EXP052"].causes[0]
+    assert "another order" not in findings(funnel(*["class"] * 6))["EXP052"].causes[0]
+
+
+def test_few_proposals_are_the_first_cause_of_objects_that_are_not_proposed():
+    few = {"POST_NMS_ROIS_INFERENCE": 4.0}
+    assert "POST_NMS_ROIS_INFERENCE = 4" in findings(funnel(*["proposal"] * 6, settings=few))["EXP051"].causes[0]
+    enough = {"POST_NMS_ROIS_INFERENCE": 1000.0}
+    assert "trained" in findings(funnel(*["proposal"] * 6, settings=enough))["EXP051"].causes[0]
+
+
+def test_confident_detections_beside_all_objects_point_to_the_annotations_and_not_to_anchors():
+    lost = ["anchor"] * 17 + ["proposal"] * 13
+    found = findings(funnel(*lost, found=0, detections=31, false_detections=31))
+    assert set(found) == {"EXP058"}
+    assert "elsewhere" in found["EXP058"].causes[0]
+    assert set(findings(funnel(*lost, found=0, detections=2, false_detections=2))) == {"EXP050", "EXP051"}
 
 
 # ---- lr-range ----

@@ -14,7 +14,7 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 )
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
-from mrcnn_plus.diagnosis.experiments.rpn import COUNTS, HALF, Proposals, ProposedObject
+from mrcnn_plus.diagnosis.experiments.rpn import COUNTS, HALF, USUAL_NMS, Proposals, ProposedObject
 from mrcnn_plus.geometry.boxes import compute_overlaps, non_max_suppression, norm_boxes
 
 _PROPOSALS = 4  # among the outputs of the detection graph
@@ -32,11 +32,11 @@ def rpn(model, dataset, *, images=50, seed=0, run=None, notes=()):
     """
     config = model.config
     count = max(COUNTS[-1], config.POST_NMS_ROIS_INFERENCE)
-    graph = detection_graph(model, POST_NMS_ROIS_INFERENCE=count)
-    proposals_graph = keras.Model(graph.inputs, graph.outputs[_PROPOSALS])
+    proposals_graph = _proposals_graph(model, POST_NMS_ROIS_INFERENCE=count)
+    usual_graph = _proposals_graph(model, RPN_NMS_THRESHOLD=USUAL_NMS) if _has_other_nms(config) else None
     anchors_of = anchor_cache(config)
     rng = np.random.default_rng(seed)
-    objects, pictures = [], []
+    objects, pictures, usual = [], [], []
     image_ids = choose_images(dataset, images, seed=seed)
     for image_id in image_ids:
         truth = load_truth(config, dataset, image_id)
@@ -47,6 +47,9 @@ def rpn(model, dataset, *, images=50, seed=0, run=None, notes=()):
         chance = _random_proposals(anchors, truth.image.shape, config, count, rng)
         found = _objects_of(truth, anchors, proposals, chance, dataset.class_names)
         objects += found
+        if usual_graph is not None:
+            boxes = detect_outputs(usual_graph, model, truth.image[None], truth.meta[None])[0][0]
+            usual += (compute_overlaps(boxes, truth.boxes_norm) >= HALF).any(axis=0).tolist()
         if len(pictures) < _DRAWN:
             pictures.append(_drawn(truth, anchors, proposals, found))
     result = Proposals(
@@ -54,9 +57,20 @@ def rpn(model, dataset, *, images=50, seed=0, run=None, notes=()):
         images=len(image_ids),
         in_training=int(config.POST_NMS_ROIS_TRAINING),
         in_detection=int(config.POST_NMS_ROIS_INFERENCE),
-        is_untrained="rpn" in untrained_parts(graph),
+        is_untrained="rpn" in untrained_parts(proposals_graph),
+        nms_threshold=float(config.RPN_NMS_THRESHOLD),
+        with_usual_nms=float(np.mean(usual)) if usual else None,
     )
     return conclude(result, config, run=run, figures={"rpn_anchors.png": grid(pictures)}, notes=notes)
+
+
+def _proposals_graph(model, **settings):
+    graph = detection_graph(model, **settings)
+    return keras.Model(graph.inputs, graph.outputs[_PROPOSALS])
+
+
+def _has_other_nms(config):
+    return abs(config.RPN_NMS_THRESHOLD - USUAL_NMS) > 1e-6
 
 
 def _objects_of(truth, anchors, proposals, chance, class_names):
