@@ -2,6 +2,7 @@
 
 python benchmarks/detection.py --backbone resnet101 --size 1024 --side float32 mixed_bfloat16 openvino:float32
 python benchmarks/detection.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
+python benchmarks/detection.py --backbone resnet50 --torchvision-python /env/bin/python
 """
 
 import argparse
@@ -38,6 +39,46 @@ def detector(side, settings, weights=None):
     return model
 
 
+def generated_image(size):
+    return np.random.default_rng(0).integers(0, 256, (size * 2 // 3, size, 3), dtype=np.uint8)
+
+
+def fill_places(model, settings, image, detections):
+    """Set the least score so that as many of 100 places are filled as a picture with that many objects fills."""
+    scores = model.detect([image], allow_untrained=True)[0]["scores"]
+    if detections < len(scores):
+        settings["DETECTION_MIN_CONFIDENCE"] = float(np.mean(scores[detections - 1 : detections + 1]))
+
+
+def sides_of(args, settings, folder):
+    """`{name: function that detects once}`, each warmed up, of what the command line asks for."""
+    weights, image_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "image.npy")
+    image = generated_image(args.size)
+    np.save(image_file, image)
+    model = detector("float32", settings)
+    model.keras_model.save_weights(weights)
+    fill_places(model, settings, image, args.detections)
+    sides = {}
+    if args.original:
+        sides["original"] = measure.original(args, "detection", settings=settings, weights=weights, image=image_file)
+    for side in args.side:
+        model = detector(side, settings, weights)
+        start = time.perf_counter()
+        found = model.detect([image], allow_untrained=True)[0]
+        print(f"{side}: first call {time.perf_counter() - start:.1f} s, {len(found['scores'])} detections")
+        sides[side] = lambda model=model: model.detect([image], allow_untrained=True)
+    for precision in dict.fromkeys(side.rpartition(":")[2] for side in args.side if args.torchvision_python):
+        given = {"size": args.size, "num_classes": settings["NUM_CLASSES"], "image": image_file}
+        sides[f"torchvision {precision}"] = measure.torchvision(
+            args, "detection", **given, detections=args.detections, precision=precision
+        )
+    for name, side in sides.items():
+        if isinstance(side, measure.OtherProgram):
+            side()
+            print(f"{name}: {side.last['detections']} detections")
+    return sides
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="resnet101")
@@ -45,36 +86,15 @@ def main():
     parser.add_argument("--detections", type=int, default=20, help="how many of 100 places are filled")
     parser.add_argument("--side", nargs="+", default=["float32", "mixed_bfloat16"], metavar="[ENGINE:]PRECISION")
     parser.add_argument("--repeats", type=int, default=5)
-    measure.add_original(parser)
+    measure.add_others(parser, torchvision=True)
     args = parser.parse_args()
 
-    settings = settings_of(args)
-    image = np.random.default_rng(0).integers(0, 256, (args.size * 2 // 3, args.size, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        weights, image_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "image.npy")
-        model = detector("float32", settings)
-        model.keras_model.save_weights(weights)
-        scores = model.detect([image], allow_untrained=True)[0]["scores"]
-        if args.detections < len(scores):  # as in a picture with that many objects
-            settings["DETECTION_MIN_CONFIDENCE"] = float(np.mean(scores[args.detections - 1 : args.detections + 1]))
-        np.save(image_file, image)
-        sides = {}
-        if args.original:
-            files = {"weights": weights, "image": image_file}
-            sides["original"] = measure.Original(
-                args.original, args.original_python, "detection", settings=settings, **files
-            )
-            sides["original"]()
-            print(f"original: {sides['original'].last['detections']} detections")
-        for side in args.side:
-            model = detector(side, settings, weights)
-            start = time.perf_counter()
-            found = model.detect([image], allow_untrained=True)[0]
-            print(f"{side}: first call {time.perf_counter() - start:.1f} s, {len(found['scores'])} detections")
-            sides[side] = lambda model=model: model.detect([image], allow_untrained=True)
+        sides = sides_of(args, settings_of(args), folder)
         print(f"\ndetect(), {args.backbone}, {args.size} x {args.size}, one image")
         measure.print_machine()
         measure.print_table(measure.interleaved(sides, args.repeats))
+        measure.close_others(sides)
     print(f"peak memory {measure.peak_memory_mb():.0f} MB")
 
 

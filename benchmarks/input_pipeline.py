@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--repeats", type=int, default=3)
-    measure.add_original(parser)
+    measure.add_others(parser)
     parser.add_argument("--noise", action="store_true", help="an augmentation written in Python, which threads share")
     args = parser.parse_args()
 
@@ -106,8 +106,8 @@ def main():
             seed=0,
         )
         cv2.setNumThreads(1)  # one core for each worker, so that the figures are per core
-        original = args.original and measure.Original(
-            *(args.original, args.original_python, "input_pipeline"),
+        original = args.original and measure.original(
+            *(args, "input_pipeline"),
             **{"settings": {"NUM_CLASSES": 2, **SIZES}, "folder": folder, "images": min(args.images, 8)},
         )
         if original:

@@ -6,6 +6,7 @@ import platform
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ class Measured(NamedTuple):
 def interleaved(sides, repeats):
     """Time several functions in turn, A B A B ..., so that a machine that slows down slows all of them.
 
-    sides: `{name: function}`; an `Original` is one as well. Each runs once before, uncounted. Returns
+    sides: `{name: function}`; an `OtherProgram` is one as well. Each runs once before, uncounted. Returns
     `{name: [Measured, ...]}`.
     """
     for function in sides.values():
@@ -29,7 +30,7 @@ def interleaved(sides, repeats):
     found = {name: [] for name in sides}
     for _ in range(repeats):
         for name, function in sides.items():
-            found[name].append(function() if isinstance(function, Original) else _timed(function))
+            found[name].append(function() if isinstance(function, OtherProgram) else _timed(function))
     return found
 
 
@@ -39,15 +40,15 @@ def _timed(function):
     return Measured(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-class Original:
-    """Matterport's package, or a fork of it, at a task of `original.py`: a function that runs it once.
+class OtherProgram:
+    """Code that needs a Python of its own, in a process of its own: a function that runs its task once.
 
-    package: the folder that holds `mrcnn`. python: the interpreter that can run it. last: what it told of the last run.
+    script: `original.py` or `torchvision_model.py`, which end in `answer`. arguments: of its task, JSON. last: what it
+    told of the last run.
     """
 
-    def __init__(self, package, python, task, **arguments):
-        program = Path(__file__).with_name("original.py")
-        command = [python, program, task, json.dumps(arguments), "--original", package]
+    def __init__(self, script, python, task, arguments, *options):
+        command = [python, Path(__file__).with_name(script), task, json.dumps(arguments), *options]
         own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_BACKEND")}
         self._process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
@@ -58,7 +59,7 @@ class Original:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"The original program has ended with {self._process.wait()}; see its messages above.")
+            raise RuntimeError(f"The other program has ended with {self._process.wait()}; see its messages above.")
         self.last = json.loads(answer)
         return Measured(self.last["wall"], self.last["cpu"])
 
@@ -67,10 +68,47 @@ class Original:
         self._process.wait()
 
 
-def add_original(parser):
-    """The arguments by which a benchmark is given the original package to compare with."""
+def answer(task, arguments):
+    """The other end of an `OtherProgram`: run `task(**arguments)` once, and what it returns whenever a line comes in.
+
+    What the task's function returns, a dict, is told with its time and the peak of memory.
+    """
+    answers, sys.stdout = sys.stdout, sys.stderr  # what the program prints is no answer
+    run = task(**json.loads(arguments))
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = run()
+        result |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak_mb": peak_memory_mb()}
+        print(json.dumps(result), file=answers, flush=True)
+
+
+def close_others(sides):
+    """End the processes among `{name: function}`."""
+    for side in sides.values():
+        if isinstance(side, OtherProgram):
+            side.close()
+
+
+def add_others(parser, *, torchvision=False):
+    """The arguments by which a benchmark is given programs to compare with."""
     parser.add_argument("--original", metavar="FOLDER", help="compare with the package mrcnn in this folder")
     parser.add_argument("--original-python", metavar="PYTHON", default="python", help="the interpreter that can run it")
+    if torchvision:
+        parser.add_argument(
+            "--torchvision-python", metavar="PYTHON", help="compare with the model of torchvision; one that imports it"
+        )
+
+
+def original(args, task, **arguments):
+    """Matterport's package, or a fork of it, at a task of `original.py`, as `add_others` was told."""
+    return OtherProgram("original.py", args.original_python, task, arguments, "--original", args.original)
+
+
+def torchvision(args, task, **arguments):
+    """The `maskrcnn_resnet50_fpn` of torchvision at a task of `torchvision_model.py`."""
+    if args.backbone != "resnet50":
+        raise SystemExit(f"torchvision has this model with resnet50 alone, received: --backbone {args.backbone}")
+    return OtherProgram("torchvision_model.py", args.torchvision_python, task, arguments)
 
 
 def print_table(found, *, baseline=None):
@@ -99,6 +137,11 @@ def print_machine():
 def peak_memory_mb():
     """Largest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_memory_mb():
+    """Resident memory of this process now, in MB (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def _processor():

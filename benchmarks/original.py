@@ -9,13 +9,12 @@ imported here. The README of `benchmarks` says which versions the fork needs.
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import measure
 import numpy as np
 
 # What forks have changed among the defaults, set back.
@@ -132,14 +131,7 @@ def main():
     parser.add_argument("--original", required=True, help="folder that holds the package mrcnn")
     args = parser.parse_args()
     sys.path.insert(0, args.original)
-    answers, sys.stdout = sys.stdout, sys.stderr  # what the package prints is no answer
-    run = TASKS[args.task](**json.loads(args.arguments))
-    for _ in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
-        result = run()
-        result |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(result), file=answers, flush=True)
+    measure.answer(TASKS[args.task], args.arguments)
 
 
 if __name__ == "__main__":

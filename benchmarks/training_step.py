@@ -2,6 +2,7 @@
 
 python benchmarks/training_step.py --backbone resnet50 --size 256 --batch 2 --layers heads all
 python benchmarks/training_step.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
+python benchmarks/training_step.py --torchvision-python /env/bin/python
 """
 
 import argparse
@@ -34,13 +35,13 @@ def trainer(settings, precision, layers, weights=None):
     model = MaskRCNN("training", config, tempfile.mkdtemp())
     if weights:
         model.keras_model.load_weights(weights, by_name=True)
-    model.set_trainable(_STAGES[layers], verbose=0)
+    model.set_trainable(STAGES[layers], verbose=0)
     model.compile(config.LEARNING_RATE, config.LEARNING_MOMENTUM)
     return model
 
 
 #: The layers of a stage as Matterport's `train` spells them.
-_STAGES = {"heads": r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)", "all": ".*"}
+STAGES = {"heads": r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)", "all": ".*"}
 
 
 def generated_batch(config, *, objects=20):
@@ -67,44 +68,53 @@ def generated_batch(config, *, objects=20):
     }
 
 
+def sides_of(args, settings, folder):
+    """`{name: function that runs a step}`, each warmed up, of what the command line asks for."""
+    weights, batch_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "batch.npz")
+    model = trainer(settings, "float32", args.layers)
+    model.keras_model.save_weights(weights)
+    inputs = generated_batch(model.config)
+    np.savez(batch_file, **inputs)
+    sides = {}
+    if args.original:
+        sides["original"] = measure.original(
+            args, "training_step", settings=settings, weights=weights, batch=batch_file, layers=args.layers
+        )
+    for precision in args.precision:
+        keras_model = trainer(settings, precision, args.layers, weights).keras_model
+        start = time.perf_counter()
+        logs = keras_model.train_on_batch(inputs, return_dict=True)
+        print(f"{precision}: first step {time.perf_counter() - start:.1f} s, losses {_losses(logs)}")
+        sides[precision] = lambda keras_model=keras_model: keras_model.train_on_batch(inputs)
+        if args.torchvision_python:
+            given = {"size": args.size, "num_classes": settings["NUM_CLASSES"], "batch": batch_file}
+            sides[f"torchvision {precision}"] = measure.torchvision(
+                args, "training_step", **given, layers=args.layers, precision=precision
+            )
+    for name, side in sides.items():
+        if isinstance(side, measure.OtherProgram):
+            side()
+            print(f"{name}: losses {_losses(side.last)}, peak {side.last['peak_mb']:.0f} MB")
+    return sides
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--layers", choices=_STAGES, default="all")
+    parser.add_argument("--layers", choices=STAGES, default="all")
     parser.add_argument("--precision", nargs="*", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--repeats", type=int, default=5)
-    measure.add_original(parser)
+    measure.add_others(parser, torchvision=True)
     args = parser.parse_args()
 
-    settings = settings_of(args)
     with tempfile.TemporaryDirectory() as folder:
-        weights, batch_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "batch.npz")
-        model = trainer(settings, "float32", args.layers)
-        model.keras_model.save_weights(weights)
-        inputs = generated_batch(model.config)
-        np.savez(batch_file, **inputs)
-        sides = {}
-        if args.original:
-            sides["original"] = measure.Original(
-                *(args.original, args.original_python, "training_step"),
-                **{"settings": settings, "weights": weights, "batch": batch_file, "layers": args.layers},
-            )
-            sides["original"]()
-            print(
-                f"original: losses {_losses(sides['original'].last)}, peak {sides['original'].last['peak_mb']:.0f} MB"
-            )
-        for precision in args.precision:
-            keras_model = trainer(settings, precision, args.layers, weights).keras_model
-            start = time.perf_counter()
-            logs = keras_model.train_on_batch(inputs, return_dict=True)
-            seconds = time.perf_counter() - start
-            print(f"{precision}: first step {seconds:.1f} s, losses {_losses(logs)}")
-            sides[precision] = lambda keras_model=keras_model: keras_model.train_on_batch(inputs)
+        sides = sides_of(args, settings_of(args), folder)
         print(f"\nTraining step, {args.layers}, {args.backbone}, {args.size} x {args.size}, {args.batch} images")
         measure.print_machine()
         measure.print_table(measure.interleaved(sides, args.repeats))
+        measure.close_others(sides)
     print(f"peak memory {measure.peak_memory_mb():.0f} MB")
 
 

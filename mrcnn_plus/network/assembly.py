@@ -18,8 +18,9 @@ from mrcnn_plus.network import box_ops, image_meta
 from mrcnn_plus.network.anchors import PyramidAnchors
 from mrcnn_plus.network.backbones.resnet import resnet
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
-from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer
 from mrcnn_plus.network.heads import ClassifierHead, MaskHead
+from mrcnn_plus.network.occupied_rows import OccupiedRows
 from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.pyramid import feature_pyramid
 from mrcnn_plus.network.rpn import apply_rpn, build_rpn_model
@@ -155,12 +156,14 @@ class Network:
             mask_head=keras.Model(mask_head_inputs, masks),
         )
 
-    def training_graph(self):
+    def training_graph(self, *, compiled=True):
         """Inputs and outputs of training, both dicts by name; `training.model` computes the losses from them.
 
         Inputs: `input_image`, `input_image_meta`, `input_gt_class_ids` int `[B, G]`, `input_gt_boxes` `[B, G, 4]`
         pixels, `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels.
         Outputs: predictions, and `target_...` for each of them.
+
+        compiled: whether XLA compiles it. Otherwise the mask head runs on the rows that have a target in some image.
         """
         config = self.training_settings = SettingsRecord(self._config)
         with _precision(config.PRECISION):
@@ -184,7 +187,7 @@ class Network:
             rois, head_targets = self._head_targets(proposals, ground_truth, to_norm)
 
             class_logits, _, deltas = self.classifier_head(rois, self.image_meta, self.pyramid[:4])
-            with_target = rois[:, : head_targets["target_mask"].shape[1]]
+            with_target, head_targets["target_mask"] = self._mask_rows(rois, head_targets, compiled=compiled)
             masks = self.mask_head(with_target, self.image_meta, self.pyramid[:4])
         inputs = [self.image, self.image_meta, *ground_truth, *given_rois]
         outputs = {
@@ -229,7 +232,9 @@ class Network:
 
     def _mask_inputs(self, detections, pyramid, *, compiled):
         """Pooled features and class ids of the rows that get a mask: all, or those that hold a detection."""
-        rows = detections if compiled else OccupiedRows(name="occupied_rows")(detections)
+        rows = detections
+        if not compiled:
+            (rows,) = OccupiedRows(name="occupied_rows")([detections[..., 4], detections])
         pooled = self.mask_head.align([rows[..., :4], self.image_meta, *pyramid])
         return pooled, keras.ops.cast(rows[..., 4], "int32")
 
@@ -245,6 +250,17 @@ class Network:
         )
         size_of_image = [self.image_meta] if config.RPN_MIN_SIZE else []
         return layer([*(rpn or (self.rpn_class, self.rpn_bbox)), anchors, *size_of_image])
+
+    def _mask_rows(self, rois, targets, *, compiled):
+        """The ROIs that get a mask, and its target: those that can be positive, or where shapes may vary, that are.
+
+        Norms that take the statistics of the batch see the same rows on every backend.
+        """
+        config, masks = self.training_settings, targets["target_mask"]
+        most = masks.shape[1]
+        if compiled or (config.NORMALIZATION == "batch" and config.TRAIN_BN is not False):
+            return rois[:, :most], masks
+        return OccupiedRows(step=8, name="rows_with_target")([targets["target_class_ids"][:, :most], rois, masks])
 
     def _rpn_targets(self, anchors_px, gt_class_ids, gt_boxes_px):
         """What the RPN should have answered, by the names of the outputs."""

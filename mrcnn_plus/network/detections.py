@@ -66,23 +66,3 @@ class DetectionLayer(keras.layers.Layer):
             "nms_threshold": self.nms_threshold,
             "bbox_std_dev": self.bbox_std_dev,
         }
-
-
-@keras.saving.register_keras_serializable("mrcnn_plus")
-class OccupiedRows(keras.layers.Layer):
-    """Detections `[B, D, 6]` without the rows that are padding in all images: `[B, n, 6]`, at least one row.
-
-    n is rounded up to a multiple of 4, because a new size costs the convolutions that follow some preparation. It
-    depends on the image, so XLA cannot compile the graph.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
-
-    def call(self, detections):
-        occupied = ops.any(detections[..., 4] > 0, axis=0)  # those of an image come first
-        count = ops.sum(ops.cast(occupied, "int32"))
-        return detections[:, : ops.maximum((count + 3) // 4, 1) * 4]  # TensorFlow fails at convolutions of no image
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], None, input_shape[2])

@@ -9,8 +9,10 @@ import functools
 import keras
 from keras import ops
 
+from mrcnn_plus import execution
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.inference.model import detection_model
-from mrcnn_plus.network import image_meta, losses, replicas
+from mrcnn_plus.network import image_meta, replicas
 from mrcnn_plus.training.added_losses import RefusesAddedLosses
 from mrcnn_plus.training.devices import current_devices
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES, WithinLimits, weighted_total
@@ -46,7 +48,7 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         self.weight_decay = 0.0
         self.loss_options = LossOptions()
         self.log_variances = None
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in (*losses.LOSS_NAMES, L2_NAME)}
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in (*LOSS_NAMES, L2_NAME)}
 
     def get_config(self):
         settings = {
@@ -78,7 +80,7 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         if kind == "uncertainty" and self.log_variances is None:
             with self.devices.building():
                 self.log_variances = self.add_weight(
-                    (len(losses.LOSS_NAMES),),
+                    (len(LOSS_NAMES),),
                     initializer="zeros",
                     dtype="float32",
                     constraint=WithinLimits(),
@@ -111,7 +113,8 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
 
 def make_training_model(network, config, *, model_class=TrainingModel):
     """The `TrainingModel` of a network, not compiled. model_class: a subclass of it, with a loss of its own."""
-    model = model_class(*network.training_graph(), name="mask_rcnn")
+    compiled = execution.compiles(config.JIT_COMPILE)
+    model = model_class(*network.training_graph(compiled=compiled), name="mask_rcnn")
     model.network = network
     model.statistics = TrainingStatistics(
         *(config.NUM_CLASSES, config.MASK_SHAPE), rpn_std=config.RPN_BBOX_STD_DEV, box_std=config.BBOX_STD_DEV

@@ -62,7 +62,7 @@ def _losses_of_heads(outputs, active_class_ids, options):
             **which,
         ),
         "mrcnn_mask_loss": losses.mrcnn_mask_loss(
-            *(outputs["target_mask"], class_ids[:, : outputs["target_mask"].shape[1]], outputs["mrcnn_mask"]),
+            *(outputs["target_mask"], class_ids[:, : ops.shape(outputs["target_mask"])[1]], outputs["mrcnn_mask"]),
             class_weights=options.weights_for("mrcnn_mask_loss"),
         ),
     }

@@ -204,10 +204,9 @@ def _of_rois(inputs, outputs, meta, is_image, std):
 
 
 def _of_masks(outputs):
-    rows = min(_MASKS_PER_IMAGE, outputs["target_mask"].shape[1])
-    class_ids = outputs["target_class_ids"][:, :rows]
-    targets = ops.cast(outputs["target_mask"][:, :rows], "float32")
-    answered = select_class(ops.cast(outputs["mrcnn_mask"][:, :rows], "float32"), class_ids, axis=4)
+    targets = ops.cast(outputs["target_mask"][:, :_MASKS_PER_IMAGE], "float32")
+    class_ids = outputs["target_class_ids"][:, : ops.shape(targets)[1]]
+    answered = select_class(ops.cast(outputs["mrcnn_mask"][:, :_MASKS_PER_IMAGE], "float32"), class_ids, axis=4)
     positive = ops.cast(class_ids > 0, "float32")
     inside = ops.cast(answered > 0.5, "float32")
     both = ops.sum(inside * targets, axis=(2, 3))

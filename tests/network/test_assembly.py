@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network.assembly import Network
+from mrcnn_plus.training.multi_task_loss import compute_losses
 
-from ..support.tiny import FiveConvolutions, TinyConfig, five_convolutions
+from ..support.tiny import DISC, SQUARE, Figures, FiveConvolutions, TinyConfig, batch_of, five_convolutions
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +158,26 @@ def test_half_precision_is_for_this_network_only():
     assert model.get_layer("stage1").compute_dtype == "bfloat16"
     assert model.get_layer("stage1").variable_dtype == "float32"
     assert all(keras.backend.standardize_dtype(output.dtype) == "float32" for output in model.outputs)
+
+
+def test_rows_without_a_target_are_left_out_of_the_mask_head_and_change_no_loss():
+    config = TinyConfig()
+    config.TRAIN_ROIS_PER_IMAGE, config.USE_RPN_ROIS = 40, False
+    network = Network(config)
+    dataset = Figures([[(SQUARE, 30, 30, 30)], [(DISC, 20, 40, 24)]])
+    batch = batch_of(dataset, config)
+    moved = np.random.default_rng(0).integers(-3, 4, (2, config.POST_NMS_ROIS_TRAINING, 4))
+    batch["input_roi"] = (batch["input_gt_boxes"][:, :1] + moved).astype("float32")
+    batch["input_roi"][0, 5:] = batch["input_roi"][1, 11:] = 0, 0, 9, 9
+    outputs, losses = {}, {}
+    for compiled in (True, False):
+        model = keras.Model(*network.training_graph(compiled=compiled))
+        outputs[compiled] = model(batch)
+        active = ops.ones((2, config.NUM_CLASSES), "int32")
+        losses[compiled] = compute_losses(outputs[compiled], active_class_ids=active)
+    positive = ops.convert_to_numpy(outputs[True]["target_class_ids"] > 0).sum(axis=1).max()
+    rows = {compiled: values["mrcnn_mask"].shape[1] for compiled, values in outputs.items()}
+    assert positive == 11 and rows[True] == 20
+    assert rows[False] == (20 if keras.backend.backend() == "jax" else 16)
+    for name, loss in losses[True].items():
+        np.testing.assert_allclose(*(ops.convert_to_numpy(value) for value in (loss, losses[False][name])), rtol=1e-5)

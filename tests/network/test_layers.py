@@ -16,10 +16,11 @@ from mrcnn_plus import network
 from mrcnn_plus.network.anchors import PyramidAnchors
 from mrcnn_plus.network.assembly import ToNormalized
 from mrcnn_plus.network.detection_targets import DetectionTargetLayer
-from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer
 from mrcnn_plus.network.folding import NormedConv2D
 from mrcnn_plus.network.heads import MaskOfClass, PerRoi, PerRoiProduct
 from mrcnn_plus.network.normalization import BatchNorm, GroupNorm
+from mrcnn_plus.network.occupied_rows import OccupiedRows
 from mrcnn_plus.network.proposals import ProposalLayer
 from mrcnn_plus.network.roi_align import PyramidROIAlign
 from mrcnn_plus.network.rpn_targets import RPNTargetLayer
@@ -72,6 +73,7 @@ CASES = [
         {"max_instances": 5, "min_confidence": 0.1, "nms_threshold": 0.45, "bbox_std_dev": STD_DEV},
         ["rois", "mrcnn_class", "mrcnn_bbox", "meta"],
     ),
+    (OccupiedRows, {"step": 2}, ["gt_class_ids", "boxes"]),
     (BatchNorm, {"train_bn": True, "axis": 2, "momentum": 0.5, "epsilon": 0.01, "scale": False}, ["P5"]),
     (GroupNorm, {"groups": 4, "epsilon": 0.01}, ["P5"]),
     (PerRoi, {"layer": layers.Conv2D(3, 2, strides=2, name="inside")}, ["pooled"]),
@@ -79,8 +81,16 @@ CASES = [
 ]
 #: Layers of the graph that `detect` runs, which no file ever holds; their tests are in test_folding.py, test_heads.py
 #: and test_proposals_and_detections.py.
-IN_DETECTION = {NormedConv2D, OccupiedRows, MaskOfClass}
-BOX_LAYERS = (ToNormalized, PyramidAnchors, ProposalLayer, RPNTargetLayer, DetectionTargetLayer, DetectionLayer)
+IN_DETECTION = {NormedConv2D, MaskOfClass}
+BOX_LAYERS = (
+    ToNormalized,
+    PyramidAnchors,
+    ProposalLayer,
+    RPNTargetLayer,
+    DetectionTargetLayer,
+    DetectionLayer,
+    OccupiedRows,
+)
 LEARN = (PerRoi, PerRoiProduct, BatchNorm, GroupNorm)
 each_layer = pytest.mark.parametrize(
     ("layer_class", "arguments", "names"), CASES, ids=[case[0].__name__ for case in CASES]
@@ -164,7 +174,10 @@ def test_symbolic_and_real_calls_agree_on_shapes_and_types(layer_class, argument
             return layers.Input(batch_shape=(fixed, *ARRAYS[name].shape[1:]), dtype=str(ARRAYS[name].dtype))
 
         promised = call(restored, names, symbol)
-        assert [tensor.shape[1:] for tensor in promised] == [tuple(tensor.shape[1:]) for tensor in found]
+        for promise, tensor in zip(promised, found, strict=True):
+            depends = layer_class is OccupiedRows  # on the values, in its first dimension
+            expected = (None, *tensor.shape[2:]) if depends else tuple(tensor.shape[1:])
+            assert promise.shape[1:] == expected
         types = [keras.backend.standardize_dtype(tensor.dtype) for tensor in found]
         assert [keras.backend.standardize_dtype(tensor.dtype) for tensor in promised] == types
 

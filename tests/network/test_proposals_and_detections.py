@@ -1,11 +1,13 @@
 """Proposals and detections against recorded answers of the original, and their corner cases."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.network.detections import DetectionLayer, OccupiedRows
+from mrcnn_plus.network.detections import DetectionLayer
+from mrcnn_plus.network.occupied_rows import OccupiedRows
 from mrcnn_plus.network.proposals import ProposalLayer
 
 pytestmark = pytest.mark.backend
@@ -107,10 +109,12 @@ def test_padding_rois_are_never_detected(golden):
     assert not np.any(ops.convert_to_numpy(detections))
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX compiles always, and keeps all rows")
 @pytest.mark.parametrize(("found", "rows"), [((0, 0), 4), ((1, 3), 4), ((5, 2), 8), ((10, 0), 10)])
-def test_rows_without_a_detection_in_any_image_are_left_out(found, rows):
+def test_rows_that_are_padding_in_all_images_are_left_out(found, rows):
     detections = np.zeros((2, 10, 6), "float32")
     for image, count in enumerate(found):
         detections[image, :count, 4:] = 1.0
-    left = ops.convert_to_numpy(OccupiedRows()(ops.convert_to_tensor(detections)))
+    (left,) = OccupiedRows()([ops.convert_to_tensor(detections[..., 4]), ops.convert_to_tensor(detections)])
+    left = ops.convert_to_numpy(left)
     np.testing.assert_array_equal(left, detections[:, :rows])
