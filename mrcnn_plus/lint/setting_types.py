@@ -12,23 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mrcnn_plus.config import Config
+from mrcnn_plus.constants import CLASS_LOSSES, LOSS_DIVISORS, OPTIMIZERS, RESNETS, WEIGHTED_LOSSES
 from mrcnn_plus.geometry.resizing import RESIZE_MODES
 
-# Names of what `network` and `training` offer; they cannot be imported from there without loading Keras.
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
-OPTIMIZERS = ("SGD", "Adam", "AdamW")
+BACKBONES = tuple(RESNETS)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-LOSS_NAMES = tuple(Config.LOSS_WEIGHTS)
-CLASS_LOSSES = ("cross_entropy", "focal")
-WEIGHTED_LOSSES = ("mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
-LOSS_DIVISORS = {
-    "rpn_class_loss": ("sampled", "positives"),
-    "rpn_bbox_loss": ("positives", "sampled"),
-    "mrcnn_class_loss": ("rows", "sampled", "positives"),
-    "mrcnn_bbox_loss": ("positives", "sampled"),
-    "mrcnn_mask_loss": ("positives",),
-}
 
 
 class Expected(NamedTuple):

@@ -39,16 +39,6 @@ from keras import ops
 from mrcnn_plus.network import replicas
 from mrcnn_plus.network.heads import select_class
 
-#: What each loss may be divided by; the first is Matterport's.
-NORMALIZATIONS = {
-    "rpn_class_loss": ("sampled", "positives"),
-    "rpn_bbox_loss": ("positives", "sampled"),
-    "mrcnn_class_loss": ("rows", "sampled", "positives"),
-    "mrcnn_bbox_loss": ("positives", "sampled"),
-    "mrcnn_mask_loss": ("positives",),
-}
-LOSS_NAMES = tuple(NORMALIZATIONS)
-
 _LEAST_DISTANCE = 1e-7  # of a probability from 1: powers below 1 have no finite slope at 0
 
 

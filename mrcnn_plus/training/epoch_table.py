@@ -5,7 +5,7 @@ Both are made from the logs of the epoch and of the one before; names are those 
 
 import math
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.parts import PARTS
 
 _ROWS = (*LOSS_NAMES, "l2_loss", "loss")

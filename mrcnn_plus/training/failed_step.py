@@ -17,9 +17,9 @@ from keras import ops
 from mrcnn_plus.atomic_files import replacing
 from mrcnn_plus.config import Config
 from mrcnn_plus.config_record import plain_settings
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network.assembly import Network
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.model import make_training_model
 from mrcnn_plus.training.optimizers import NORM_NAMES, GuardedOptimizer
 from mrcnn_plus.training.stages import weighted_layers

@@ -11,7 +11,7 @@ import math
 import keras
 from keras import ops
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 
 BALANCINGS = ("fixed", "uncertainty")
 LOG_VARIANCES = "loss_log_variances"

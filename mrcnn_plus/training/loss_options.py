@@ -8,13 +8,10 @@ import dataclasses
 import difflib
 import numbers
 
+from mrcnn_plus.constants import CLASS_LOSSES, LOSS_DIVISORS, LOSS_NAMES, WEIGHTED_LOSSES
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network import losses
 from mrcnn_plus.training.class_weights import MODES
-
-CLASS_LOSSES = ("cross_entropy", "focal")
-#: Losses that class weights may count in.
-WEIGHTED_LOSSES = ("mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +62,7 @@ class LossOptions:
         return self.class_weights if loss in self.class_weights_losses else None
 
     def divisor_of(self, loss):
-        return self.normalization.get(loss, losses.NORMALIZATIONS[loss][0])
+        return self.normalization.get(loss, LOSS_DIVISORS[loss][0])
 
     def focal_of(self, kind):
         return losses.Focal(self.focal_gamma, self.focal_alpha) if kind == "focal" else None
@@ -109,12 +106,12 @@ def _check_normalization(config):
     if not isinstance(value, dict):
         _fail(config, "LOSS_NORMALIZATION", "a dict {name of a loss: what it is divided by}")
     for name, choice in value.items():
-        if name not in losses.NORMALIZATIONS:
-            nearest = difflib.get_close_matches(str(name), losses.LOSS_NAMES, n=1)
+        if name not in LOSS_DIVISORS:
+            nearest = difflib.get_close_matches(str(name), LOSS_NAMES, n=1)
             advice = f"Nearest to {name!r}: {nearest[0]!r}." if nearest else ""
-            _fail(config, "LOSS_NORMALIZATION", f"keys out of {losses.LOSS_NAMES}", advice)
-        if choice not in losses.NORMALIZATIONS[name]:
-            _fail(config, "LOSS_NORMALIZATION", f"one of {losses.NORMALIZATIONS[name]} for {name!r}")
+            _fail(config, "LOSS_NORMALIZATION", f"keys out of {LOSS_NAMES}", advice)
+        if choice not in LOSS_DIVISORS[name]:
+            _fail(config, "LOSS_NORMALIZATION", f"one of {LOSS_DIVISORS[name]} for {name!r}")
 
 
 def _is_number(value):

@@ -15,12 +15,12 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
+from mrcnn_plus.constants import OPTIMIZERS
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES
 from mrcnn_plus.training.parts import PARTS, learning_rate_factor, part_of
 from mrcnn_plus.training.schedules import positive_rate
 
-OPTIMIZERS = ("SGD", "Adam", "AdamW")
 CLIP_BY = ("variable", "global")
 #: What `GuardedOptimizer` measures, as it is logged: of all gradients, and of those of each part.
 NORM_NAMES = ("gradient_norm", *(f"gradient_norm_{part}" for part in PARTS))

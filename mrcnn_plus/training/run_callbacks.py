@@ -21,11 +21,10 @@ from mrcnn_plus.training.callbacks.checkpoint import Best, CheckpointUpdate, Run
 from mrcnn_plus.training.callbacks.console import Console
 from mrcnn_plus.training.callbacks.data_flow import DataFlow
 from mrcnn_plus.training.callbacks.early_stopping import EarlyStopping
-from mrcnn_plus.training.callbacks.epoch_figures import EpochFigures, EpochSeconds
+from mrcnn_plus.training.callbacks.epoch_figures import EpochFigures, EpochSeconds, StatisticsLog
 from mrcnn_plus.training.callbacks.evaluation import is_occasional
 from mrcnn_plus.training.callbacks.logs import log_callbacks
 from mrcnn_plus.training.callbacks.stage_log import StageLog
-from mrcnn_plus.training.callbacks.statistics_log import StatisticsLog
 from mrcnn_plus.training.callbacks.step_guard import StepGuard
 from mrcnn_plus.training.input_pipeline import BatchSequence
 from mrcnn_plus.training.loss_balancing import PLAIN, BalanceLog

@@ -6,7 +6,7 @@ import pytest
 from mrcnn_plus import lint
 from mrcnn_plus.config import Config
 from mrcnn_plus.lint.rules.settings import REPORTED_ELSEWHERE
-from mrcnn_plus.lint.setting_types import BACKBONES, EXPECTED, LOSS_DIVISORS, fits
+from mrcnn_plus.lint.setting_types import EXPECTED, fits
 from mrcnn_plus.lint.spelling import known_settings
 from tests.support.lint_boxes import settings, similar_objects
 
@@ -27,15 +27,6 @@ def test_every_default_is_accepted_but_those_that_a_program_must_set():
 def test_settings_left_to_other_rules_name_rules_that_exist():
     assert set(REPORTED_ELSEWHERE.values()) <= set(lint.all_rules())
     assert set(REPORTED_ELSEWHERE) <= set(EXPECTED)
-
-
-@pytest.mark.backend
-def test_the_names_are_those_of_the_network():
-    from mrcnn_plus.network.backbones.resnet import ARCHITECTURES
-    from mrcnn_plus.network.losses import LOSS_NAMES
-
-    assert set(BACKBONES) == set(ARCHITECTURES)
-    assert tuple(LOSS_DIVISORS) == tuple(LOSS_NAMES)
 
 
 def test_arrays_lists_and_tuples_are_equally_good():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrcnn_plus.constants import LOSS_DIVISORS, LOSS_NAMES
 from mrcnn_plus.network import losses
 from mrcnn_plus.network.hard_examples import hardest_rois
 from mrcnn_plus.network.losses import Focal
@@ -153,10 +154,10 @@ WITHOUT_POSITIVES = {
 
 
 def test_every_loss_has_a_case_without_positives():
-    assert tuple(WITHOUT_POSITIVES) == losses.LOSS_NAMES
+    assert tuple(WITHOUT_POSITIVES) == LOSS_NAMES
 
 
-@pytest.mark.parametrize("name", losses.LOSS_NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_a_loss_of_nothing_is_zero_and_moves_nothing(name):
     shape, loss = WITHOUT_POSITIVES[name]
     values = np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -274,7 +275,7 @@ def test_focal_loss_and_its_gradient_are_finite_however_sure_the_network_is(gamm
 
 
 def test_the_first_normalization_of_each_loss_is_its_default():
-    for name, choices in losses.NORMALIZATIONS.items():
+    for name, choices in LOSS_DIVISORS.items():
         argument = inspect.signature(getattr(losses, name)).parameters.get("normalization")
         assert choices[0] == (argument.default if argument else "positives")
 
@@ -304,7 +305,7 @@ def test_class_loss_by_rows_counts_padding_and_by_sampled_does_not():
     ids, is_roi = np.array([[1, 0, 0, 0]], "int32"), np.array([[True, True, False, False]])
     found = {
         choice: number(losses.mrcnn_class_loss(ids, logits, ALL_ACTIVE, normalization=choice, is_roi=is_roi))
-        for choice in losses.NORMALIZATIONS["mrcnn_class_loss"]
+        for choice in LOSS_DIVISORS["mrcnn_class_loss"]
     }
     expected = {"rows": LN2 / 2, "sampled": LN2, "positives": 2 * LN2}
     assert found == pytest.approx(expected, rel=1e-5)
@@ -373,7 +374,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "normalization"), [(name, choice) for name, choices in losses.NORMALIZATIONS.items() for choice in choices]
+    ("name", "normalization"), [(name, choice) for name, choices in LOSS_DIVISORS.items() for choice in choices]
 )
 def test_no_option_makes_a_loss_of_nothing_anything_but_zero(name, normalization):
     accepted = inspect.signature(getattr(losses, name)).parameters

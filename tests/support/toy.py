@@ -8,8 +8,8 @@ import os
 import keras
 from keras import layers, ops
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.loss_balancing import weighted_total
 from mrcnn_plus.training.model import L2_NAME, TrainingModel, l2_penalty
 

@@ -7,7 +7,7 @@ import sys
 import keras
 import pytest
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.callbacks import console as module
 from mrcnn_plus.training.callbacks.console import Console
 

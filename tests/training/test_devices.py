@@ -17,11 +17,11 @@ import keras
 import numpy as np
 import pytest
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.data.notices import forget_notices
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.network import replicas
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training import devices
 from mrcnn_plus.training.input_pipeline import fill_rows
 

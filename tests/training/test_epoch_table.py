@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.epoch_table import duration, epoch_lines, epoch_table, number, one_line, short_name
 
 LOGS = {

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.callbacks.epoch_figures import rates_by_part, weights_and_shares
 from mrcnn_plus.training.callbacks.logs import LossesFile, log_callbacks, read_losses
 from mrcnn_plus.training.callbacks.tensorboard import TensorBoardFile, tag_of

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrcnn_plus.constants import LOSS_DIVISORS, LOSS_NAMES
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from mrcnn_plus.network.losses import LOSS_NAMES, NORMALIZATIONS
 from mrcnn_plus.training.config_checks import check_config
 from mrcnn_plus.training.loss_options import LossOptions
 from mrcnn_plus.training.model import TrainingModel
@@ -28,7 +28,7 @@ EVERYTHING = {
     "focal_gamma": 1.5,
     "focal_alpha": 0.4,
     "roi_hard_examples": 4,
-    "normalization": {name: choices[-1] for name, choices in NORMALIZATIONS.items()},
+    "normalization": {name: choices[-1] for name, choices in LOSS_DIVISORS.items()},
 }
 CASES = {
     "Matterport's": {},
@@ -74,7 +74,7 @@ def slow_losses(out, active, options):
     focal = (options.focal_gamma, options.focal_alpha)
     result = dict.fromkeys(LOSS_NAMES, 0.0)
     count = dict.fromkeys(LOSS_NAMES, 0)
-    by = {name: options.normalization.get(name, NORMALIZATIONS[name][0]) for name in LOSS_NAMES}
+    by = {name: options.normalization.get(name, LOSS_DIVISORS[name][0]) for name in LOSS_NAMES}
 
     def weight_of(name, class_id):
         return options.class_weights[class_id] if options.class_weights and name in options.class_weights_losses else 1

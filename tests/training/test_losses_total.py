@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.model import l2_penalty
 from mrcnn_plus.training.multi_task_loss import compute_losses
 

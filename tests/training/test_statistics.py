@@ -10,7 +10,7 @@ from keras import ops
 
 from mrcnn_plus.constants import META_SIZE_WITHOUT_CLASSES
 from mrcnn_plus.geometry.molding import compose_image_meta
-from mrcnn_plus.training.callbacks.statistics_log import StatisticsLog
+from mrcnn_plus.training.callbacks.epoch_figures import StatisticsLog
 from mrcnn_plus.training.statistics import Sums, TrainingStatistics, statistics_of, step_sums
 
 CLASSES, SIDE, SLOTS, ROWS, SAMPLES, ANCHORS = 4, 64, 3, 10, 12, 30

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.data.batches import BatchBuilder
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.callbacks.step_guard import StepGuard
 from mrcnn_plus.training.failed_step import NonFiniteError, load_failed_step, replay
 

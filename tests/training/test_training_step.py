@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from mrcnn_plus.network.losses import LOSS_NAMES
 
 from ..support.tiny import CROWD_OF_SQUARES, DISC, SQUARE, Figures, FiveConvolutions, batch_of, step_by_step, weights_of
 

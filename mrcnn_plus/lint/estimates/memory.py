@@ -1,8 +1,8 @@
 """A forecast of the memory that a configuration needs, from the shapes of its tensors.
 
 Counted are the values that must be kept at once. Against measured peaks (TensorFlow on a CPU, ResNet-18 to -101, inputs
-of 256 to 1024 pixels, training and detection) the forecast is right within a quarter; `tests/lint/test_memory.py` has
-the numbers. GPUs reserve more or less depending on the convolution algorithms that they choose.
+of 256 to 1024 pixels, training and detection) the forecast is right within a quarter; the numbers are in
+`tests/lint/estimates/test_memory.py`. GPUs reserve more or less depending on the convolution algorithms they choose.
 """
 
 from __future__ import annotations
@@ -12,17 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mrcnn_plus.constants import RESNETS
 from mrcnn_plus.lint.estimates.molded import can_resize, mold_images
 from mrcnn_plus.lint.facts import Facts
 from mrcnn_plus.lint.setting_types import built_in_backbone, fits
 
-# Blocks in stages 2 to 5 and whether they are bottlenecks; `network.backbones.resnet` builds them, but loads Keras.
-_RESNETS = {
-    "resnet18": ((2, 2, 2, 2), False),
-    "resnet34": ((3, 4, 6, 3), False),
-    "resnet50": ((3, 4, 6, 3), True),
-    "resnet101": ((3, 4, 23, 3), True),
-}
 _RUNTIME = 2**30  # framework, its work space, the traced step
 _KEPT_PER_CONVOLUTION = 2  # its output, for the gradient of the normalization, and that of the activation
 _COPIES_OF_WEIGHTS = {"sgd": 5, "adam": 6, "adamw": 6}  # weights, gradient, optimizer state, and copies while updating
@@ -100,7 +94,7 @@ def forecast_detection(config, shape: tuple[int, int]) -> Forecast:
 
 def backbone_values(config, shape) -> tuple[float, float]:
     """Values of one image that a ResNet keeps for the gradients, and the most that it holds at once without them."""
-    blocks, bottleneck = _RESNETS[config.BACKBONE]
+    blocks, bottleneck = RESNETS[config.BACKBONE]
     width = config.BACKBONE_WIDTH
     area = shape[0] * shape[1] / 4
     kept, largest = area * width, 2 * area * width
@@ -115,7 +109,7 @@ def backbone_values(config, shape) -> tuple[float, float]:
 
 def count_parameters(config) -> tuple[int, int]:
     """Parameters of the network, and of its backbone; without those of normalization, which are few."""
-    blocks, bottleneck = _RESNETS[config.BACKBONE]
+    blocks, bottleneck = RESNETS[config.BACKBONE]
     width, pyramid = config.BACKBONE_WIDTH, config.TOP_DOWN_PYRAMID_SIZE
     backbone, incoming, lateral = 49 * 3 * width, width, 0
     for stage, count in enumerate(blocks):

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.registry import CONFIG, DATA, Violation, rule
-from mrcnn_plus.lint.setting_types import EXPECTED, LOSS_NAMES, fits, is_number, is_whole, received
+from mrcnn_plus.lint.setting_types import EXPECTED, fits, is_number, is_whole, received
 from mrcnn_plus.lint.spelling import nearest_of
 
 _OTHERS = "*"

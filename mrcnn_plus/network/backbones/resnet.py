@@ -9,16 +9,9 @@ import string
 
 from keras import layers
 
+from mrcnn_plus.constants import RESNETS
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.network.normalization import norm_layer
-
-#: Blocks in stages 2 .. 5, and whether they are bottlenecks of three convolutions.
-ARCHITECTURES = {
-    "resnet18": ((2, 2, 2, 2), False),
-    "resnet34": ((3, 4, 6, 3), False),
-    "resnet50": ((3, 4, 6, 3), True),
-    "resnet101": ((3, 4, 23, 3), True),
-}
 
 
 def resnet(image, architecture, *, train_bn=False, normalization="batch", width=64, last_stage=5):
@@ -27,11 +20,11 @@ def resnet(image, architecture, *, train_bn=False, normalization="batch", width=
     image: float32 `[B, H, W, channels]`. width: channels of the first convolution (64 in the paper); all others follow.
     last_stage: 4 leaves C5 out (its place holds None).
     """
-    if architecture not in ARCHITECTURES:
+    if architecture not in RESNETS:
         raise ConfigError(
-            f"BACKBONE: expected one of {sorted(ARCHITECTURES)} or a function, received: BACKBONE={architecture!r}."
+            f"BACKBONE: expected one of {sorted(RESNETS)} or a function, received: BACKBONE={architecture!r}."
         )
-    blocks_per_stage, bottleneck = ARCHITECTURES[architecture]
+    blocks_per_stage, bottleneck = RESNETS[architecture]
     style = {"train_bn": train_bn, "normalization": normalization}
     x = layers.ZeroPadding2D((3, 3), name="conv1_pad")(image)
     x = layers.Conv2D(width, (7, 7), strides=(2, 2), name="conv1")(x)

@@ -9,8 +9,8 @@ import time
 
 import keras
 
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.drawing.charts import in_notebook
-from mrcnn_plus.network.losses import LOSS_NAMES
 from mrcnn_plus.training.callbacks.logs import LOSSES_FILE, read_losses
 from mrcnn_plus.training.epoch_table import duration, epoch_lines, epoch_table, one_line, short_name
 

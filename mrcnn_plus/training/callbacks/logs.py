@@ -8,7 +8,7 @@ import os
 import keras
 
 from mrcnn_plus.atomic_files import replacing
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.callbacks.tensorboard import TensorBoardFile
 
 logger = logging.getLogger(__name__)

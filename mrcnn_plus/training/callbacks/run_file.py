@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from mrcnn_plus import __version__
-from mrcnn_plus.atomic_files import replacing
+from mrcnn_plus.atomic_files import read_json, replacing
 from mrcnn_plus.config import Config
 from mrcnn_plus.config_record import changed_settings, plain_settings
 from mrcnn_plus.data.class_counts import count_instances
@@ -40,7 +40,7 @@ class RunFile(keras.callbacks.Callback):
     def __init__(self, log_dir, progress, config, *, datasets, loads=(), pretrained=None, findings=()):
         super().__init__()
         self.path = os.path.join(log_dir, RUN_FILE)
-        self.content = _read(self.path)
+        self.content = read_json(self.path)
         self.stage = {
             "layers": progress.layers,
             "learning_rate": progress.learning_rate,
@@ -164,16 +164,6 @@ def _size(info):
     """(width, height) of an entry of `image_info` that has them; readers that do not know them say None."""
     size = info.get("width"), info.get("height")
     return tuple(map(int, size)) if all(isinstance(side, numbers.Real) for side in size) else None
-
-
-def _read(path):
-    """The content of an older file, or an empty dict."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _versions():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.training.failed_step import NonFiniteError, describe_failure, save_failed_step
 from mrcnn_plus.training.optimizers import NORM_NAMES
 from mrcnn_plus.training.training_state import extra_variables

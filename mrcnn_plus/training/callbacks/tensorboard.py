@@ -11,7 +11,7 @@ import time
 
 import keras
 
-from mrcnn_plus.network.losses import LOSS_NAMES
+from mrcnn_plus.constants import LOSS_NAMES
 
 logger = logging.getLogger(__name__)
 
