@@ -41,6 +41,14 @@ LOW_SKILL = {
 }
 SKILLS = {name: f"skill_{name}" for name in LOSSES}
 
+#: What to run to decide between the causes of a verdict.
+_EXPERIMENT = "mrcnn-plus experiment {} program.py"
+FIRST_BATCH, FUNNEL = _EXPERIMENT.format("first-batch"), _EXPERIMENT.format("funnel")
+LR_RANGE, OVERFIT = _EXPERIMENT.format("lr-range"), _EXPERIMENT.format("overfit")
+RPN, SELF_CONSISTENCY = _EXPERIMENT.format("rpn"), _EXPERIMENT.format("self-consistency")
+WEIGHTS = _EXPERIMENT.format("weights")
+EVALUATION = "mrcnn-plus evaluate program.py"
+
 _STEPS_TO_JUDGE = 80
 #: What has not been learnt by then, from random weights on small images, is late. One healthy run of
 #: benchmarks/gauntlet.py has confirmed it so far.
@@ -113,6 +121,11 @@ def loss_weight(history: History, loss: str) -> float:
     if history.has(f"weight_{loss}"):
         return history.last(f"weight_{loss}")
     return float((history.settings.get("LOSS_WEIGHTS") or {}).get(loss, 1.0))
+
+
+def images_of(history: History, role: str) -> int | None:
+    """How many images the data set "train" or "val" has; None where that is not known."""
+    return ((history.run.get("data") or {}).get(role) or {}).get("images")
 
 
 # ---- weights ----------------------------------------------------------------------------------------------------
@@ -220,6 +233,11 @@ def course_of(history: History, name: str, label: str | None = None) -> str:
 def courses(history: History, *names: str) -> list[str]:
     """`course_of` each that was recorded."""
     return [text for text in (course_of(history, name) for name in names) if text]
+
+
+def skill_courses(history: History, *losses: str) -> list[str]:
+    """`courses` of the skills of these losses, each in training and in validation."""
+    return courses(history, *(f"{split}{SKILLS[loss]}" for loss in losses for split in ("", "val_")))
 
 
 def skills_text(history: History) -> str:

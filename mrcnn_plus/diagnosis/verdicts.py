@@ -92,7 +92,9 @@ def _judge(history, config, ignore, select) -> Report:
         select=select,
         thresholds=thresholds,
     )
-    return Report(tuple(ranked(report.findings)), report.skipped)
+    latest = history.epochs[-1] if len(history) else 1
+    findings = [replace(one, epoch=latest) if one.epoch is None and one.code != "LNT001" else one for one in report]
+    return Report(tuple(ranked(findings)), report.skipped)
 
 
 def _listed(codes):

@@ -6,7 +6,7 @@ import os
 
 import keras
 
-from mrcnn_plus.atomic_files import replacing
+from mrcnn_plus.atomic_files import read_json, replacing
 from mrcnn_plus.diagnosis.history import History
 from mrcnn_plus.diagnosis.verdicts import verdicts_on
 from mrcnn_plus.errors import ConfigError
@@ -35,7 +35,7 @@ class Watcher(keras.callbacks.Callback):
         self.report = Report(())
 
     def on_train_begin(self, logs=None):
-        content = _read(os.path.join(self.log_dir, VERDICTS_FILE))
+        content = read_json(os.path.join(self.log_dir, VERDICTS_FILE))
         self.told = {found["code"]: found["severity"] for found in content.get("findings", ())}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -94,12 +94,3 @@ class Watcher(keras.callbacks.Callback):
 def make_watcher(config, log_dir):
     """The `Watcher` of a stage; None with WATCH_TRAINING = False."""
     return Watcher(config, log_dir) if config.WATCH_TRAINING else None
-
-
-def _read(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

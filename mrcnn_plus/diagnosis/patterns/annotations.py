@@ -10,8 +10,6 @@ from mrcnn_plus.diagnosis.trends import finite, stays_below
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_OVERFIT = "mrcnn-plus experiment overfit program.py"
-_FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
 _WHERE = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_mask_loss")
 
 
@@ -19,9 +17,8 @@ _WHERE = ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_mask_loss")
     "RUN040",
     ERROR,
     needs=HISTORY,
-    why="A network with weights that move, anchors that fit and images in range learns at least where objects are. "
-    "If it "
-    "does not, what it is told does not follow from the images.",
+    why="A network with weights that move, anchors that fit and images in range learns at least where objects are. If "
+    "it does not, what it is told does not follow from the images.",
     example="after 240 steps: RPN 0.02, boxes 0.03, masks 0.04 learnt, and the weights have moved by 60% of their size",
     fix="Look at images with their masks as they enter the network: `mrcnn-plus preview program.py`.",
 )
@@ -50,15 +47,14 @@ def annotations_off_their_objects(facts, *, least_steps=reading.STEPS_TO_LEARN, 
         value={name: reading.skill(history, name) for name in names},
         evidence=[
             reading.skills_text(history),
-            *(text for name in names for text in reading.courses(history, f"val_{reading.SKILLS[name]}")),
+            *reading.courses(history, *(f"val_{reading.SKILLS[name]}" for name in names)),
             *reading.courses(history, "mask_iou", "val_mask_iou", "roi_iou", "box_iou", "loss"),
             f"the weights have moved by {reading.distance_moved(history):.0%} of their size, positive anchors overlap "
             f"their object by {reading.recent(history, 'anchor_iou'):.2f}",
             *better,
         ],
         causes=_why_off(history, better),
-        experiment=_OVERFIT,
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )
 
 
@@ -112,9 +108,8 @@ def _learns_better_on_validation(history):
     "RUN041",
     WARNING,
     needs=HISTORY,
-    why="An object without annotation counts as background: what the network learns from one object it is punished "
-    "for at "
-    "the next. It ends unsure of all of them, and finds few.",
+    why="An object without annotation counts as background: what the network learns from one object it is punished for "
+    "at the next. It ends unsure of all of them, and finds few.",
     example="of the ROIs called objects 9% overlap no annotated object at all, in validation 0%",
     fix="Annotate all objects of an image; mark regions of many as crowd (iscrowd=1), which is left out of training.",
 )
@@ -153,8 +148,7 @@ def objects_without_annotation(facts, *, most_false=0.06, least_learnt=0.3):
             "annotations are lost on the way: MAX_GT_INSTANCES, a class or shape that the loader skips",
             "things that look like the objects are not meant to be found: annotate more images that show them",
         ],
-        experiment="mrcnn-plus experiment funnel program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.FUNNEL,
     )
 
 
@@ -187,19 +181,14 @@ def training_harder_than_validation(facts, *, least_gap=0.15):
         f"training images are harder than validation images: learnt in training and in validation: {told}.",
         where="augmentation",
         value=float(reading.skill(history, better[0])),
-        evidence=[
-            text
-            for name in better
-            for text in reading.courses(history, reading.SKILLS[name], f"val_{reading.SKILLS[name]}")
-        ],
+        evidence=reading.skill_courses(history, *better),
         causes=[
             *reading.lint_causes(history, "TRN004", "TRN012", "TRN013", "TRN014", "TRN017"),
             "the augmentation moves images and not their masks",
             "the augmentation is stronger than anything in real images",
             "training annotations are worse than those of validation",
         ],
-        experiment=_OVERFIT,
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )
 
 
@@ -224,9 +213,8 @@ def error_passed_over(facts):
             value=found.get("value"),
             evidence=[found["message"], reading.skills_text(history), *reading.courses(history, "loss")],
             causes=[f"{found['code']}: {found['message'].rstrip('.')}"],
-            experiment=_FIRST_BATCH,
+            experiment=reading.FIRST_BATCH,
             fix=found.get("fix") or None,
-            epoch=history.epochs[-1] if len(history) else 1,
         )
 
 
@@ -234,9 +222,8 @@ def error_passed_over(facts):
     "RUN044",
     ERROR,
     needs=HISTORY,
-    why="Weights and learning rates are made for pixels from 0 to 255 less their mean. In another range an image "
-    "is one "
-    "colour for the network, or drowns everything.",
+    why="Weights and learning rates are made for pixels from 0 to 255 less their mean. In another range an image is "
+    "one colour for the network, or drowns everything.",
     example="the values of the images have a standard deviation of 0.25 around -115",
     fix="`load_image` has to return uint8 from 0 to 255; MEAN_PIXEL is then the mean color of the images.",
 )
@@ -255,8 +242,7 @@ def pixels_out_of_range(facts):
                 "`load_image` returns values from 0 to 1, or 16-bit ones",
                 "the images are nearly black",
             ],
-            experiment=_FIRST_BATCH,
-            epoch=history.epochs[-1],
+            experiment=reading.FIRST_BATCH,
         )
 
 
@@ -290,8 +276,7 @@ def mean_not_subtracted(facts):
             *reading.lint_causes(history, "CFG073", "CFG070", "DAT050"),
             "a preprocessing of the program subtracts the mean a second time",
         ],
-        experiment=_FIRST_BATCH,
-        epoch=history.epochs[-1],
+        experiment=reading.FIRST_BATCH,
     )
 
 
@@ -332,6 +317,5 @@ def masks_show_no_shape(facts, *, most_learnt=0.06, least_boxes=0.25, most_by_he
             "masks are shifted or exchanged within their boxes",
             "the learning rate of the mask head is too low (LR_MULTIPLIERS)",
         ],
-        experiment=_OVERFIT,
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )

@@ -10,8 +10,6 @@ from mrcnn_plus.diagnosis.trends import finite, is_flat
 from mrcnn_plus.lint.findings import INFO, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_OVERFIT = "mrcnn-plus experiment overfit program.py"
-
 #: Usual shares of the weighted total in well trained runs, as practitioners give them.
 USUAL_SHARES = {
     "rpn_class_loss": (0.05, 0.10),
@@ -27,8 +25,7 @@ USUAL_SHARES = {
     WARNING,
     needs=HISTORY,
     why="Boxes are found and outlines are not: the parts before the mask head do their work, and the mask head is "
-    "behind "
-    "by its own rate, weight or data.",
+    "behind by its own rate, weight or data.",
     example="epoch 10: losses .05 .03 .08 .06, and masks .40",
     fix="LR_MULTIPLIERS = {'mask_head': 2.0}, or LOSS_WEIGHTS with 0.5 for class and box and 1.0 for the mask.",
 )
@@ -61,9 +58,8 @@ def boxes_good_masks_bad(facts, *, least_box_iou=0.8, most_mask_iou=0.65, most_l
             f"the weight of the mask loss is too low (LOSS_WEIGHTS, now {reading.loss_weight(history, LOSSES[4]):g})",
             "masks are imprecise: drawn roughly, scaled down (MINI_MASK_SHAPE), or noisy",
         ],
-        experiment=_OVERFIT,
+        experiment=reading.OVERFIT,
         changes={"LR_MULTIPLIERS": {"mask_head": 2.0}},
-        epoch=history.epochs[-1],
     )
 
 
@@ -71,9 +67,8 @@ def boxes_good_masks_bad(facts, *, least_box_iou=0.8, most_mask_iou=0.65, most_l
     "RUN051",
     INFO,
     needs=HISTORY,
-    why="In well trained runs masks make 30 to 40% of the total, classes 20 to 30%, boxes 15 to 25%, RPN boxes 10 "
-    "to 15%, "
-    "RPN classes 5 to 10%. A loss far beyond gets most of the gradient.",
+    why="In well trained runs masks make 30 to 40% of the total, classes 20 to 30%, boxes 15 to 25%, RPN boxes 10 to "
+    "15%, RPN classes 5 to 10%. A loss far beyond gets most of the gradient.",
     example="rpn_bbox_loss makes 46% of the total, 10 to 15% is usual",
     fix="LOSS_WEIGHTS: halve what is too large and look again after some epochs.",
 )
@@ -112,8 +107,7 @@ def shares_unusual(facts, *, least_epochs=10, least_steps=2000, times=2.0):
                 "this part learns more slowly than the others, or its targets are harder here: small or crowded "
                 "objects",
             ],
-            experiment=_OVERFIT,
-            epoch=history.epochs[-1],
+            experiment=reading.OVERFIT,
         )
 
 
@@ -161,8 +155,7 @@ def mask_precision_behind(facts, *, least_box=0.4, most_ratio=0.6, high_loss=0.2
         value=float(masks),
         evidence=reading.courses(history, *pair, "mrcnn_mask_loss", "val_mrcnn_mask_loss", "mask_iou", "val_mask_iou"),
         causes=[*reading.lint_causes(history, "DAT053", "DAT055", "DAT049", "CFG062", "CFG064"), *causes],
-        experiment=_OVERFIT if is_high else "mrcnn-plus experiment self-consistency program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT if is_high else reading.SELF_CONSISTENCY,
     )
 
 

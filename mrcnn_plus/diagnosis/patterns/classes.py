@@ -9,8 +9,6 @@ from mrcnn_plus.diagnosis.trends import finite, stays_below
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
-
 
 @rule(
     "RUN020",
@@ -18,9 +16,8 @@ _FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
     needs=HISTORY,
     why="A head that calls every ROI background has a low loss where most ROIs are background, and finds nothing.",
     example="of the positive ROIs 0.4% are taken for an object",
-    fix="More positive ROIs (ROI_POSITIVE_RATIO = 0.5, more proposals), ROI_POSITIVE_WEIGHT = 3.0, "
-    "LOSS_NORMALIZATION = "
-    "{'mrcnn_class_loss': 'sampled'}.",
+    fix="More positive ROIs (ROI_POSITIVE_RATIO = 0.5, more proposals), ROI_POSITIVE_WEIGHT = 3.0, LOSS_NORMALIZATION "
+    "= {'mrcnn_class_loss': 'sampled'}.",
 )
 def all_background(facts, *, most_found=0.05):
     """Under `most_found` of the positive ROIs are taken for an object of any class, and it does not get better."""
@@ -50,9 +47,8 @@ def all_background(facts, *, most_found=0.05):
             "the RPN does not find the objects yet",
             "the learning rate was too high and the head answers the same for every ROI",
         ],
-        experiment="mrcnn-plus experiment funnel program.py",
+        experiment=reading.FUNNEL,
         changes={"ROI_POSITIVE_WEIGHT": 3.0},
-        epoch=history.epochs[-1],
     )
 
 
@@ -61,8 +57,7 @@ def all_background(facts, *, most_found=0.05):
     WARNING,
     needs=HISTORY,
     why="With one class far more frequent than the others, calling everything by its name has a low loss, and the "
-    "curve "
-    "flattens there.",
+    "curve flattens there.",
     example="97% of the objects are squares, 100% are called squares, of the discs 0% are right",
     fix="CLASS_WEIGHTS = 'balanced', or SAMPLER = 'class_balanced', which shows images with rare classes more often.",
 )
@@ -88,9 +83,8 @@ def majority_class_only(facts, *, least_share=0.7, most_beyond=0.04):
         for name, row in (history.run.get("classes") or {}).items()
     ]
     yield Violation(
-        f"the network knows the most frequent class alone: {majority:.0%} of the objects are of it, "
-        f"{predicted:.0%} are "
-        f"taken for it, and a class is right in {recall:.0%} of its cases on average ({chance:.0%} is chance).",
+        f"the network knows the most frequent class alone: {majority:.0%} of the objects are of it, {predicted:.0%} "
+        f"are taken for it, and a class is right in {recall:.0%} of its cases on average ({chance:.0%} is chance).",
         where="mrcnn_class_loss",
         value=float(recall),
         evidence=[
@@ -102,9 +96,8 @@ def majority_class_only(facts, *, least_share=0.7, most_beyond=0.04):
             "the classes are unbalanced: rare ones hardly count in the loss",
             "the rare classes look like the frequent one, or carry its label by mistake",
         ],
-        experiment=_FIRST_BATCH,
+        experiment=reading.FIRST_BATCH,
         changes={"CLASS_WEIGHTS": "balanced"},
-        epoch=history.epochs[-1],
     )
 
 
@@ -112,9 +105,8 @@ def majority_class_only(facts, *, least_share=0.7, most_beyond=0.04):
     "RUN022",
     ERROR,
     needs=HISTORY,
-    why="Objects are found and outlined, so the network sees them well; if their kinds cannot be told apart at "
-    "all, the "
-    "labels do not follow from what is in the image.",
+    why="Objects are found and outlined, so the network sees them well; if their kinds cannot be told apart at all, "
+    "the labels do not follow from what is in the image.",
     example="masks 0.62 learnt, classes of the objects 0.01; accuracy 51%, the frequent class is 50%",
     fix="Look at crops sorted by class (`mrcnn-plus preview`), and at the way from the annotation file to class ids.",
 )
@@ -161,8 +153,7 @@ def labels_at_chance(facts, *, most_learnt=0.03, least_elsewhere=0.2, most_by_he
             "the classes look the same at this size (IMAGE_MAX_DIM), or differ by something the crop does not show",
             "the learning rate of the class head is too low (LR_MULTIPLIERS)",
         ],
-        experiment="mrcnn-plus experiment overfit program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )
 
 
@@ -205,6 +196,5 @@ def validation_labels_differ(facts, *, least_gap=0.2, most_lost_boxes=0.6):
             "the training labels were learnt by heart: they are wrong, and there are few images",
             "the objects of the validation data look different",
         ],
-        experiment=_FIRST_BATCH,
-        epoch=history.epochs[-1],
+        experiment=reading.FIRST_BATCH,
     )

@@ -10,8 +10,6 @@ from mrcnn_plus.diagnosis.trends import change, falls, finite, level, rises, tre
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_LR_RANGE = "mrcnn-plus experiment lr-range program.py"
-_FIRST_BATCH = "mrcnn-plus experiment first-batch program.py"
 _LOWER = "Lower LEARNING_RATE to a tenth, give WARMUP_STEPS = 500, clip by GRADIENT_CLIP_BY = 'global'."
 
 
@@ -48,7 +46,7 @@ def loss_not_finite(facts):
     causes = [data, rate] if early else [rate, data]
     causes = [*reading.lint_causes(history, "CFG090", "CFG098", "DAT030", "DAT012"), *causes]
     causes.append("16-bit floats overflow (PRECISION = 'mixed_float16'): take 'mixed_bfloat16' or 'float32'")
-    experiment = _FIRST_BATCH if early else _LR_RANGE
+    experiment = reading.FIRST_BATCH if early else reading.LR_RANGE
     yield Violation(
         message,
         where=bad[0] if bad else "loss",
@@ -107,10 +105,9 @@ def one_loss_explodes(facts, *, times=2.5):
                 "its targets are broken in some images: boxes without area, masks off their box",
                 f"its weight in the total is too high (LOSS_WEIGHTS, now {reading.loss_weight(history, name):g})",
             ],
-            experiment=_LR_RANGE,
+            experiment=reading.LR_RANGE,
             fix=f"LR_MULTIPLIERS = {{{part!r}: 0.1}} lowers the rate of this part alone; GRADIENT_CLIP_BY = 'global'.",
             changes={"LR_MULTIPLIERS": {part: 0.1}},
-            epoch=history.epochs[-1],
         )
 
 
@@ -144,8 +141,7 @@ def total_rises(facts, *, least=0.15):
             "the augmentation, or the resizing, moves images and not their masks",
             "a part that was trained before is destroyed by a new one with random weights: train the heads first",
         ],
-        experiment=_LR_RANGE,
-        epoch=history.epochs[-1],
+        experiment=reading.LR_RANGE,
     )
 
 
@@ -180,9 +176,8 @@ def learning_rate_too_high(facts, *, most_movement=signs.MOST_MOVEMENT):
             "no warm-up: the first steps of new heads are the largest (WARMUP_STEPS)",
             "values of images or targets far out of range make the gradients large",
         ],
-        experiment=_LR_RANGE,
+        experiment=reading.LR_RANGE,
         changes=changes,
-        epoch=history.epochs[-1],
     )
 
 
@@ -210,8 +205,7 @@ def loss_jumps(facts, *, least=3):
             "broken annotations in some images, which the log names",
             f"the learning rate{signs.rate_text(history)} is near the limit",
         ],
-        experiment=_FIRST_BATCH,
-        epoch=history.epochs[-1],
+        experiment=reading.FIRST_BATCH,
     )
 
 
@@ -239,9 +233,8 @@ def gradients_explode(facts, *, times=10.0):
         value=float(values[-1]),
         evidence=reading.courses(history, "gradient_norm", "gradient_norm_max", "loss", *parts),
         causes=[f"the learning rate{signs.rate_text(history)} is too high", "broken annotations in some images"],
-        experiment=_LR_RANGE,
+        experiment=reading.LR_RANGE,
         changes={"GRADIENT_CLIP_BY": "global"},
-        epoch=history.epochs[-1],
     )
 
 
@@ -278,8 +271,7 @@ def gradients_vanish(facts, *, least=1e-6):
                 "a learning rate that was too high has left it with activations that are always 0",
                 "16-bit floats round small gradients to 0 (PRECISION)",
             ],
-            experiment=_FIRST_BATCH,
-            epoch=history.epochs[-1],
+            experiment=reading.FIRST_BATCH,
         )
 
 

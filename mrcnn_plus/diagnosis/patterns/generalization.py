@@ -10,8 +10,6 @@ from mrcnn_plus.diagnosis.trends import change, falls, finite, trend
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_FUNNEL = "mrcnn-plus experiment funnel program.py"
-
 
 @rule(
     "RUN070",
@@ -39,7 +37,7 @@ def over_fitting(facts, *, least_epochs=3, least_rise=0.12, least_gap=4.0):
         for name in LOSSES
         if np.nanmean(history.values(f"val_{name}")[-2:]) > 1.1 * history.values(f"val_{name}")[position]
     ]
-    images = ((history.run.get("data") or {}).get("train") or {}).get("images")
+    images = reading.images_of(history, "train")
     precision = next((name for name in ("val_mask_AP", "val_box_AP", "val_mask_AP50") if history.has(name)), None)
     yield Violation(
         f"over-fitting since epoch {epoch}: the validation loss "
@@ -61,8 +59,7 @@ def over_fitting(facts, *, least_epochs=3, least_rise=0.12, least_gap=4.0):
             "too many layers train, for too long, at too high a rate for so few images",
             *reading.lint_causes(history, "DAT020", "TRN020"),
         ],
-        experiment="mrcnn-plus evaluate program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.EVALUATION,
         details={"best_epoch": int(epoch)},
     )
 
@@ -105,9 +102,8 @@ def _by_heart_since(history, least_epochs, least_gap):
     "RUN071",
     INFO,
     needs=HISTORY,
-    why="With few validation objects the validation loss goes up and down by chance; neither the best epoch nor an "
-    "end of "
-    "learning can be read from it.",
+    why="With few validation objects the validation loss goes up and down by chance; neither the best epoch nor an end "
+    "of learning can be read from it.",
     example="val_loss goes up and down by 31% from epoch to epoch, on 4 images",
     fix="Hold back more images: some dozens, with some dozens of objects of each class; set no VALIDATION_STEPS.",
 )
@@ -141,14 +137,13 @@ def validation_too_small(facts, *, most_noise=0.2, fewest_objects=20):
             "too few validation images, or too few objects in them",
             "batch norm with the statistics of small batches (TRAIN_BN)",
         ],
-        experiment="mrcnn-plus evaluate program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.EVALUATION,
     )
 
 
 def _validation_images(history):
     """`(images that validation looks at or None, VALIDATION_STEPS or None where it is not set)`."""
-    images = ((history.run.get("data") or {}).get("val") or {}).get("images")
+    images = reading.images_of(history, "val")
     changed = history.run.get("changed") or {}
     steps = changed.get("VALIDATION_STEPS")
     batch = (history.settings.get("IMAGES_PER_GPU") or 1) * (history.settings.get("GPU_COUNT") or 1)
@@ -168,8 +163,7 @@ def _noise(values):
     WARNING,
     needs=HISTORY,
     why="The losses compare the network with the training targets, average precision its final answers with the "
-    "validation "
-    "data. Where only the first get better, the way between them is broken, or the data differ.",
+    "validation data. Where only the first get better, the way between them is broken, or the data differ.",
     example="loss 2.1 -> 0.7, val_box_AP50 0.02 after 12 epochs",
     fix="`funnel` shows at which step objects are lost: proposals, class, score (DETECTION_MIN_CONFIDENCE), NMS, "
     "limit.",
@@ -207,8 +201,7 @@ def losses_fall_precision_does_not(facts, *, least_fall=0.3, most_precision=0.1,
             *reading.lint_causes(history, "DAT020", "DAT021", "CFG056", "CFG057"),
             *(data + settings if worse else settings + data),
         ],
-        experiment=_FUNNEL,
-        epoch=history.epochs[-1],
+        experiment=reading.FUNNEL,
     )
 
 
@@ -217,8 +210,7 @@ def losses_fall_precision_does_not(facts, *, least_fall=0.3, most_precision=0.1,
     ERROR,
     needs=HISTORY,
     why="What was detected is detected no more, though the losses look calm: background has won, or a stage has "
-    "destroyed "
-    "what was learnt.",
+    "destroyed what was learnt.",
     example="val_box_AP50 0.61 (epoch 9), 0.04 (epoch 14)",
     fix="Go back to the best checkpoint; lower the rate of the new stage; RPN_POSITIVE_WEIGHT and ROI_POSITIVE_WEIGHT.",
 )
@@ -247,8 +239,7 @@ def precision_collapses(facts, *, least_before=0.1, most_left=0.4):
                 "ROI_POSITIVE_WEIGHT = 3.0)",
                 f"the learning rate{signs.rate_text(history)} is too high",
             ],
-            experiment=_FUNNEL,
-            epoch=history.epochs[-1],
+            experiment=reading.FUNNEL,
         )
         return
 
@@ -275,17 +266,13 @@ def nothing_carries_over(facts, *, least_learnt=0.35, most_on_new=0.1):
             return
         gaps[name] = (reading.skill(history, name), float(on_new.max()))
     told = ", ".join(f"{reading.WORDS[name]} {known:.2f} and {new:.2f}" for name, (known, new) in gaps.items())
-    images = ((history.run.get("data") or {}).get("train") or {}).get("images")
+    images = reading.images_of(history, "train")
     few = [f"few training images ({images}), learnt by heart"] if images is not None and images < 100 else []
     yield Violation(
         f"nothing carries over to the validation data: learnt in training and, at best, in validation: {told}.",
         where="val_mrcnn_mask_loss",
         value=gaps["mrcnn_mask_loss"][1],
-        evidence=[
-            text
-            for name in gaps
-            for text in reading.courses(history, reading.SKILLS[name], f"val_{reading.SKILLS[name]}")
-        ],
+        evidence=reading.skill_courses(history, *gaps),
         causes=[
             *reading.lint_causes(history, "DAT0"),
             *few,
@@ -293,6 +280,5 @@ def nothing_carries_over(facts, *, least_learnt=0.35, most_on_new=0.1):
             "validation images look different: size, colors, preprocessing",
             "the training annotations do not lie on the objects and were learnt by heart",
         ],
-        experiment="mrcnn-plus evaluate program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.EVALUATION,
     )

@@ -10,9 +10,6 @@ from mrcnn_plus.diagnosis.trends import change, falls, finite, is_flat, level, s
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_OVERFIT = "mrcnn-plus experiment overfit program.py"
-_WEIGHTS = "mrcnn-plus experiment weights program.py"
-
 
 @rule(
     "RUN010",
@@ -46,8 +43,7 @@ def nothing_is_learnt(facts, *, most_learnt=1):
         value=history.last("loss"),
         evidence=[text for text in (*evidence, *_movement_text(history)) if text],
         causes=list(_why_nothing(history)),
-        experiment=_OVERFIT,
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )
 
 
@@ -104,9 +100,8 @@ def hardly_moves(facts, *, least_distance=signs.LEAST_DISTANCE):
             f"the learning rate{signs.rate_text(history)}, or its schedule, is too low for weights that have to change",
             f"gradients are clipped too far (GRADIENT_CLIP_NORM = {history.settings.get('GRADIENT_CLIP_NORM')})",
         ],
-        experiment=_WEIGHTS,
+        experiment=reading.WEIGHTS,
         changes={"LEARNING_RATE": float(f"{10 * rate:.2g}")} if math.isfinite(rate) and rate else {},
-        epoch=history.epochs[-1],
     )
 
 
@@ -149,8 +144,7 @@ def stage_is_stuck(facts, *, least_epochs=6, most_change=0.03):
             f"the learning rate{signs.rate_text(history)} is too low for this stage, or too high and has destroyed it",
             "proposals are poor: look at their recall",
         ],
-        experiment="mrcnn-plus experiment rpn program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.RPN,
     )
 
 
@@ -194,8 +188,7 @@ def mask_loss_flat(facts, *, most_fall=0.1, least_epochs=4):
             "the learning rate of the mask head is too low",
             "the masks do not show the objects: noise, filled boxes, or shifted within their boxes",
         ],
-        experiment=_OVERFIT,
-        epoch=history.epochs[-1],
+        experiment=reading.OVERFIT,
     )
 
 
@@ -231,8 +224,7 @@ def loss_at_trivial_level(facts):
             value=history.last(name),
             evidence=reading.courses(history, name, reading.SKILLS[name], *_DETAILS.get(name, ())),
             causes=[*_lint_of(history, name), *_CAUSES[name]],
-            experiment=_EXPERIMENTS.get(name, "mrcnn-plus experiment first-batch program.py"),
-            epoch=history.epochs[-1],
+            experiment=_EXPERIMENTS.get(name, reading.FIRST_BATCH),
             details={"skill": reading.skill(history, name)},
         )
 
@@ -269,9 +261,9 @@ _CAUSES = {
     ),
 }
 _EXPERIMENTS = {
-    "rpn_class_loss": "mrcnn-plus experiment rpn program.py",
-    "rpn_bbox_loss": "mrcnn-plus experiment rpn program.py",
-    "mrcnn_mask_loss": _OVERFIT,
+    "rpn_class_loss": reading.RPN,
+    "rpn_bbox_loss": reading.RPN,
+    "mrcnn_mask_loss": reading.OVERFIT,
 }
 _LINT = {
     "rpn_class_loss": ("DAT031", "DAT032", "CFG04"),

@@ -7,16 +7,13 @@ from mrcnn_plus.diagnosis.trends import finite
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_RPN = "mrcnn-plus experiment rpn program.py"
-
 
 @rule(
     "RUN030",
     ERROR,
     needs=HISTORY,
     why="An anchor learns to be an object where it overlaps one well. If all are far larger or smaller than the "
-    "objects, "
-    "each object has one bad anchor, and boxes have to be moved further than the network can learn.",
+    "objects, each object has one bad anchor, and boxes have to be moved further than the network can learn.",
     example="positive anchors overlap their object by 0.18 on average and are 5.2 times as large",
     fix="Take RPN_ANCHOR_SCALES and RPN_ANCHOR_RATIOS from the data: `mrcnn_plus.lint.suggest_anchors(config, "
     "dataset)`.",
@@ -47,9 +44,8 @@ def anchors_do_not_fit(facts, *, least_iou=signs.LEAST_ANCHOR_IOU):
             f"RPN_ANCHOR_SCALES = {scales} is {which}" if scales else f"RPN_ANCHOR_SCALES: anchors are {which}",
             "images are resized so far that the objects are smaller than any anchor (IMAGE_MIN_DIM, IMAGE_MAX_DIM)",
         ],
-        experiment=_RPN,
+        experiment=reading.RPN,
         changes=changes,
-        epoch=history.epochs[-1],
     )
 
 
@@ -86,8 +82,7 @@ def no_positives(facts, *, least_epochs=2):
             "the RPN does not find objects, so that no proposal overlaps one by 0.5",
             "objects are marked as crowds (iscrowd), which are no targets",
         ],
-        experiment=_RPN,
-        epoch=history.epochs[-1],
+        experiment=reading.RPN,
     )
 
 
@@ -115,6 +110,5 @@ def hardly_any_object(facts, *, least=0.25):
             "images without annotations are trained on (USE_NEGATIVE_IMAGES)",
             "annotations are lost on the way: another image name, class or format; the augmentation moves them out",
         ],
-        experiment="mrcnn-plus experiment first-batch program.py",
-        epoch=history.epochs[-1],
+        experiment=reading.FIRST_BATCH,
     )

@@ -5,8 +5,6 @@ from mrcnn_plus.diagnosis.history import LOSSES
 from mrcnn_plus.lint.findings import ERROR, WARNING
 from mrcnn_plus.lint.registry import HISTORY, Violation, rule
 
-_WEIGHTS = "mrcnn-plus experiment weights program.py"
-
 
 @rule(
     "RUN060",
@@ -42,8 +40,7 @@ def random_backbone_frozen(facts):
             f"layers={layers!r} is meant for a backbone that is trained already",
             *reading.lint_causes(history, "WGT", "TRN021"),
         ],
-        experiment=_WEIGHTS,
-        epoch=history.epochs[-1] if len(history) else 1,
+        experiment=reading.WEIGHTS,
     )
 
 
@@ -80,9 +77,8 @@ def random_head_frozen(facts):
             "the program sets `layer.trainable = False` before training",
             *reading.lint_causes(history, "TRN023", "TRN002"),
         ],
-        experiment=_WEIGHTS,
+        experiment=reading.WEIGHTS,
         fix=f"Train them: layers='heads', or add {'|'.join(_NAMES[part] for part in frozen)} to the expression.",
-        epoch=history.epochs[-1] if len(history) else 1,
     )
 
 
@@ -120,8 +116,7 @@ def partly_loaded(facts, *, least_share=0.05):
             value=left,
             evidence=[load["headline"] for load in history.run["weights"]],
             causes=["the file is of another backbone or depth", *reading.lint_causes(history, "WGT")],
-            experiment=_WEIGHTS,
-            epoch=history.epochs[-1] if len(history) else 1,
+            experiment=reading.WEIGHTS,
         )
 
 
@@ -130,8 +125,7 @@ def partly_loaded(facts, *, least_share=0.05):
     WARNING,
     needs=HISTORY,
     why="Batch norm with the statistics of new layers, mean 0 and variance 1, normalizes nothing: activations grow "
-    "from "
-    "layer to layer, gradients with them.",
+    "from layer to layer, gradients with them.",
     example="TRAIN_BN = False, NORMALIZATION = 'batch', no weights loaded; masks 0.01 learnt after 240 steps",
     fix="Load weights; or NORMALIZATION = 'group'; or TRAIN_BN = True where a step has 8 images or more.",
 )
@@ -152,7 +146,6 @@ def nothing_is_normalized(facts):
             "TRAIN_BN = False is meant for weights that were loaded",
             *reading.lint_causes(history, "CFG096"),
         ],
-        experiment=_WEIGHTS,
+        experiment=reading.WEIGHTS,
         changes={"NORMALIZATION": "group"},
-        epoch=history.epochs[-1],
     )
