@@ -42,6 +42,24 @@ class Case(NamedTuple):
     weights: tuple | None = None
 
 
+def draw_figures(class_ids, rng, *, side, sizes):
+    """Masks bool `[side, side, N]` of squares and discs at random places, and their class ids int32 `[N]`.
+
+    sizes: least and largest diameter in pixels. A figure that would cover another is left out.
+    """
+    ys, xs = np.ogrid[:side, :side]
+    masks, kept = np.zeros((side, side, 0), bool), []
+    for class_id in class_ids:
+        diameter = rng.uniform(*sizes)
+        center_y, center_x = rng.uniform(diameter / 2, side - diameter / 2, 2)
+        dy, dx = np.abs(ys - center_y), np.abs(xs - center_x)
+        mask = (np.hypot(dy, dx) if class_id == DISC else np.maximum(dy, dx)) < diameter / 2
+        if not (mask[..., None] & masks).any():
+            masks = np.concatenate([masks, mask[..., None]], axis=-1)
+            kept.append(class_id)
+    return masks, np.array(kept, np.int32)
+
+
 class Figures(Dataset):
     """Squares and discs on noise.
 
@@ -61,20 +79,9 @@ class Figures(Dataset):
     def _load(self, image_id):
         info = self.image_info[image_id]
         rng = np.random.default_rng([info["id"], 1])
-        ys, xs = np.ogrid[: self.side, : self.side]
-        taken, masks, class_ids = np.zeros((self.side, self.side), bool), [], []
-        for class_id in info["class_ids"]:
-            diameter = rng.uniform(*self.sizes)
-            center_y, center_x = rng.uniform(diameter / 2, self.side - diameter / 2, 2)
-            dy, dx = np.abs(ys - center_y), np.abs(xs - center_x)
-            mask = (np.hypot(dy, dx) if class_id == DISC else np.maximum(dy, dx)) < diameter / 2
-            if not (mask & taken).any():
-                taken |= mask
-                masks.append(mask)
-                class_ids.append(class_id)
-        masks = np.stack(masks, axis=-1) if masks else np.zeros((self.side, self.side, 0), bool)
-        image = rng.integers(60, 120, (self.side, self.side, 3)) + 90 * taken[..., None]
-        image, class_ids = np.clip(image, 0, 255).astype(np.uint8), np.array(class_ids, np.int32)
+        masks, class_ids = draw_figures(info["class_ids"], rng, side=self.side, sizes=self.sizes)
+        image = rng.integers(60, 120, (self.side, self.side, 3)) + 90 * masks.any(axis=-1)[..., None]
+        image = np.clip(image, 0, 255).astype(np.uint8)
         return self.wrong(image, masks, class_ids, rng) if self.wrong else (image, masks, class_ids)
 
     def load_image(self, image_id):

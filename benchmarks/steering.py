@@ -19,6 +19,7 @@ import time
 
 import keras
 import numpy as np
+from gauntlet import DISC, SQUARE, draw_figures
 from measure import print_machine
 
 from mrcnn_plus.config import Config
@@ -26,9 +27,6 @@ from mrcnn_plus.data.dataset import Dataset
 from mrcnn_plus.evaluation.coco import detect_dataset, evaluate_detections
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.training.failed_step import NonFiniteError
-
-SQUARE, DISC = 1, 2
-
 
 #: Layers that begin anew on a backbone and pyramid that are trained.
 HEADS = (
@@ -84,20 +82,7 @@ class Figures(Dataset):
     def load_mask(self, image_id):
         info = self.image_info[image_id]
         rng = np.random.default_rng([info["id"], 1])
-        ys, xs = np.ogrid[: self.side, : self.side]
-        taken = np.zeros((self.side, self.side), bool)
-        masks, class_ids = [], []
-        for class_id in info["class_ids"]:
-            diameter = rng.uniform(*self.sizes)
-            center_y, center_x = rng.uniform(diameter / 2, self.side - diameter / 2, 2)
-            dy, dx = np.abs(ys - center_y), np.abs(xs - center_x)
-            mask = (np.hypot(dy, dx) if class_id == DISC else np.maximum(dy, dx)) < diameter / 2
-            if not (mask & taken).any():
-                taken |= mask
-                masks.append(mask)
-                class_ids.append(class_id)
-        masks = np.stack(masks, axis=-1) if masks else np.zeros((self.side, self.side, 0), bool)
-        return masks, np.array(class_ids, np.int32)
+        return draw_figures(info["class_ids"], rng, side=self.side, sizes=self.sizes)
 
 
 def imbalanced(seed):
