@@ -159,6 +159,21 @@ def test_pictures_are_in_the_page_and_none_from_outside_of_the_run(run_folder):
     assert "bad.jpg" not in page.words, "its picture is gone"
 
 
+def test_a_long_path_is_shown_by_its_file_name(run_folder):
+    file = run_folder / "evaluation" / "epoch_0004.json"
+    path = f"/data/{'0' * 64}/images/{'a' * 30}_{'b' * 30}.png"
+    file.write_text(json.dumps({**EVALUATION, "best": [{**EVALUATION["best"][0], "name": path}]}))
+    page = page_of(run_folder)
+    assert "/data/" not in page.words and "aaa…bbb" in page.words
+    assert ("title", path) in page.attributes
+
+
+def test_scores_of_an_evaluation_are_told_where_the_table_of_the_epochs_has_none(run_folder):
+    rows = [{"epoch": epoch, "loss": 5.0 - epoch} for epoch in range(4)]
+    write_csv(run_folder / "losses.csv", rows)
+    assert "AP of boxes 0.410 after epoch 4." in page_of(run_folder).words
+
+
 def test_names_of_classes_cannot_break_the_page(run_folder):
     page = page_of(run_folder)
     assert "&lt;b&gt;cup&lt;/b&gt;" in page.source and "<b>cup</b>" not in page.source and "<i></td>" not in page.source

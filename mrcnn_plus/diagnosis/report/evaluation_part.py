@@ -13,6 +13,7 @@ _MOST_CLASSES = 100
 _MOST_OF_MATRIX = 25  # classes
 _MOST_PICTURES = 8  # best, and as many worst
 _LARGEST_PICTURE = 2_000_000  # bytes
+_LONGEST_NAME = 36  # of a file
 _COLUMNS = (
     ("objects", "objects", "{:,}"),
     ("detections", "detected", "{:,}"),
@@ -143,9 +144,16 @@ def _pictures(entries, folder):
             name = escape(str(entry.get("name", "")), quote=True)
             figures.append(
                 f'<figure><img loading="lazy" alt="{name}: {words}" src="{source}">'
-                f"<figcaption><b>{name}</b> {words}</figcaption></figure>"
+                f'<figcaption title="{name}"><b>{escape(_file_name(entry.get("name", "")))}</b> {words}</figcaption>'
+                "</figure>"
             )
     return "".join(figures)
+
+
+def _file_name(name):
+    """The last part of a path, its middle left out if it is long."""
+    last = str(name).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return last if len(last) <= _LONGEST_NAME else f"{last[: _LONGEST_NAME - 16]}…{last[-15:]}"
 
 
 def _embedded(folder, picture):

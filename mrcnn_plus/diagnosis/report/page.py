@@ -146,7 +146,17 @@ def _score_sentence(history):
         if len(finite):
             best = finite[np.argmax(values[finite])]
             told.append(f"{kind} AP {values[best]:.3f} (epoch {history.epochs[best]})")
-    return f"Best {' and '.join(told)}." if told else "Average precision was not measured."
+    if told:
+        return f"Best {' and '.join(told)}."
+    return _evaluation_sentence(history) or "Average precision was not measured."
+
+
+def _evaluation_sentence(history):
+    """Of the newest evaluation, where the scores are not in the table of the epochs."""
+    epoch = max(history.evaluations, default=None)
+    scores = {kind: (history.evaluations[epoch].get(kind) or {}).get("ap") for kind in ("masks", "boxes") if epoch}
+    told = [f"AP of {kind} {value:.3f}" for kind, value in scores.items() if isinstance(value, int | float)]
+    return f"{' and '.join(told)} after epoch {epoch}." if told else ""
 
 
 def _tiles(history):
