@@ -174,6 +174,22 @@ def test_losses_that_stay_high_on_own_detections_are_named():
     assert serious(consistency(own=own, annotated=undertrained)) == set()
 
 
+@pytest.mark.parametrize(
+    ("high", "setting"),
+    [
+        ({"rpn_bbox_loss": 3.4}, "RPN_ANCHOR_SCALES"),
+        ({"mrcnn_bbox_loss": 0.29, "mrcnn_mask_loss": 0.34, "rpn_bbox_loss": 0.58}, "BBOX_STD_DEV"),
+    ],
+)
+def test_settings_that_differ_from_the_training_are_the_first_cause(high, setting):
+    own = {**consistency().own, **high}
+    # As measured with anchors of twice the size, and with twice the BBOX_STD_DEV; annotations are no better.
+    annotated = {**{name: value * 0.9 for name, value in own.items()}, "rpn_class_loss": 0.65}
+    found = findings(consistency(own=own, annotated=annotated))
+    assert set(found) == {"EXP011"}
+    assert found["EXP011"].severity == "warning" and setting in found["EXP011"].causes[0]
+
+
 def test_batch_normalization_that_differs_in_training_is_named():
     training = {**consistency().own, "mrcnn_class_loss": 3.0}
     found = findings(consistency(in_training=training))
