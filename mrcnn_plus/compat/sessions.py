@@ -11,7 +11,7 @@ import functools
 import logging
 import sys
 
-from mrcnn_plus.compat.shims import ModulePatch, Shim
+from mrcnn_plus.compat.shims import ModulePatch, Shim, is_users_frame
 from mrcnn_plus.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,28 @@ class Graph:
         """Nothing to finalize."""
 
     def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise ConfigError(
-            f"graph.{name}: there is no TensorFlow 1 graph under Keras 3 that could answer it. To look at tensors "
-            "inside the network use model.run_graph(images, [(name, model.keras_model.get_layer(name).output)]); to "
-            "save the network for other programs use model.keras_model.export(path); its weights: "
-            "model.keras_model.save_weights('weights.h5')."
-        )
+        raise _no_graph("graph", name)
+
+
+class Operation:
+    """What `tensor.op` returns for a tensor of a Keras model: its name, as programs collect it to freeze a network."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, name):
+        raise _no_graph("tensor.op", name)
+
+
+def _no_graph(owner, name):
+    if name.startswith("__"):
+        return AttributeError(name)
+    return ConfigError(
+        f"{owner}.{name}: there is no TensorFlow 1 graph under Keras 3 that could answer it. To look at tensors "
+        "inside the network use model.run_graph(images, [(name, model.keras_model.get_layer(name).output)]); to "
+        "save the network for other programs use model.keras_model.export(path); its weights: "
+        "model.keras_model.save_weights('weights.h5')."
+    )
 
 
 GRAPH = Graph()
@@ -172,7 +186,21 @@ def _outside_of_graphs(method, patcher):
     return call
 
 
+_OPERATION = Shim("tensor.op", "write tensor.name; keras_model.export(path) saves the network for others", None)
+
+
+def _give_operations(module, patcher):
+    def op(tensor):
+        if not is_users_frame(sys._getframe(1)):
+            raise AttributeError("op")
+        patcher.note(_OPERATION, sys._getframe(1))
+        return Operation(tensor.name)
+
+    patcher.set(module.KerasTensor, "op", property(op))
+
+
 PATCHES = (
+    ModulePatch("keras", finish=_give_operations),
     ModulePatch("mrcnn_plus.mask_rcnn", finish=_leave_graph(_OF_MASK_RCNN, lambda module: module.MaskRCNN)),
     ModulePatch("keras", finish=_leave_graph(_OF_MODELS, lambda module: module.Model)),
     ModulePatch(

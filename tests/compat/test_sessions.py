@@ -70,12 +70,33 @@ def test_the_same_calls_through_compat_v1_as_programs_for_the_forks_write_them(r
     [
         ("tf.contrib.slim", "tf.contrib is gone"),
         ("K.get_session().graph.as_graph_def()", "keras_model.export"),
+        ("keras.Input((3,)).op.inputs", "keras_model.export"),
         ("K.get_session().run(keras.Input((3,)))", "run_graph"),
     ],
 )
 def test_what_cannot_work_names_the_way_out(run_text, call, words):
     with pytest.raises(ConfigError, match=words):
         run_text(f"import keras\nimport tensorflow as tf\nimport keras.backend as K\n{call}\n")
+
+
+def test_freezing_a_network_ends_where_its_graph_is_asked_for(run_text):
+    with pytest.raises(ConfigError, match=r"graph.as_graph_def: .*keras_model.export"):
+        run_text(
+            """
+            import keras
+            import keras.backend as K
+            import tensorflow as tf
+
+            inputs = keras.Input((3,), name="image")
+            model = keras.Model(inputs, keras.layers.Dense(2, name="answer")(inputs))
+            names = [output.op.name for output in model.outputs] + [tensor.op.name for tensor in model.inputs]
+            assert names[1] == "image", names
+            graph = K.get_session().graph
+            with graph.as_default():
+                kept = [v.op.name for v in tf.global_variables()]
+                graph.as_graph_def()
+            """
+        )
 
 
 WITHIN = """
