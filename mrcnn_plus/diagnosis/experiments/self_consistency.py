@@ -34,8 +34,9 @@ class SelfConsistency(Result):
     """own: losses with the network's own detections as ground truth, by name, as in validation.
 
     in_training: the same in a training step; None where nothing in the network depends on that. annotated: losses with
-    the annotations on the same images. detected, objects: detections and annotated objects in these images. looked_at:
-    images that were looked at for detections.
+    the annotations on the same images. detected, objects: detections and annotated objects in these images. matched:
+    detections that overlap an annotated object by half; same_class: those of its class. looked_at: images that were
+    looked at for detections.
     """
 
     images: tuple[str, ...]
@@ -45,6 +46,8 @@ class SelfConsistency(Result):
     annotated: dict[str, float]
     detected: int
     objects: int
+    matched: int
+    same_class: int
     min_confidence: float
 
     name = "self-consistency"
@@ -84,8 +87,9 @@ class SelfConsistency(Result):
         for name, limit in NEAR_ZERO.items():
             training = [f"{self.in_training[name]:.3g}"] if self.in_training else []
             rows.append([name, f"{self.own[name]:.3g}", *training, f"{self.annotated[name]:.3g}", f"below {limit:g}"])
-        counts = [["images", "detections", "annotated objects"]]
-        counts.append([str(len(self.images)), str(self.detected), str(self.objects)])
+        counts = [["images", "annotated objects", "detections", "on an object", "of its class"]]
+        numbers = (len(self.images), self.objects, self.detected, self.matched, self.same_class)
+        counts.append([str(number) for number in numbers])
         return [("Losses", rows), (f"Compared; detections with a score of {self.min_confidence:g} or more", counts)]
 
 
@@ -192,31 +196,51 @@ def training_differs_from_detection(facts, *, factor=2.0, least=0.3):
     example="mrcnn_class_loss 0.1 on its own detections, 4.0 on the annotations",
     fix="Look at both on one image: `mrcnn-plus preview` draws the annotations, `experiment funnel` what is lost.",
 )
-def annotations_disagree(facts):
-    """Losses are near zero on the own detections and several times as high on the annotations of the same images."""
+def annotations_disagree(facts, *, least=6):
+    """Losses are near zero on the own detections and several times as high on the annotations of the same images; or of
+    at least `least` detections most have another class than the object they lie on, hardly any lies on one, or there
+    are twice as many as objects."""
     result = facts.experiment
-    if not result.disputed or result.punished:  # EXP011 comes first: what it names moves these losses, too
+    if not result.own or result.punished:  # EXP011 comes first: what it names moves these losses, too
         return
+    told, causes = _contradictions(result, least)
     names = set(result.disputed)
-    causes = []
+    if not names and not told:
+        return
     if names == {"mrcnn_class_loss"}:
-        causes.append("the classes stand in another order than in the training of these weights, or labels are wrong")
+        causes.append(_ORDER)
     if "mrcnn_mask_loss" in names and not names & {"mrcnn_bbox_loss", "rpn_bbox_loss"}:
         causes.append("masks lie elsewhere than their objects")
-    if result.detected > 1.5 * result.objects:
-        causes.append(
-            f"objects are not annotated: {result.detected} are detected and {result.objects} annotated in these images"
-        )
-    causes += [
-        "the weights were trained on other annotations, or not enough on these",
-        "annotations lie elsewhere than their objects",
-    ]
+    causes += ["the weights were trained on other annotations, or not enough on these", _ELSEWHERE]
+    differences = [f"{name} {result.own[name]:.2g} against {result.annotated[name]:.2g}" for name in result.disputed]
     yield Violation(
-        "The network agrees with itself, not with the annotations: "
-        + ", ".join(f"{name} {result.own[name]:.2g} against {result.annotated[name]:.2g}" for name in result.disputed)
-        + ".",
-        where=", ".join(result.disputed),
-        causes=causes,
+        f"The network agrees with itself, not with the annotations: {'; '.join([*told, *differences])}.",
+        where=", ".join(result.disputed) or "annotations",
+        causes=list(dict.fromkeys(causes)),
         experiment="mrcnn-plus experiment funnel",
         details={name: {"own": result.own[name], "annotated": result.annotated[name]} for name in result.disputed},
     )
+
+
+_ORDER = "the classes stand in another order than in the training of these weights, or labels are wrong"
+_ELSEWHERE = "annotations lie elsewhere than their objects"
+
+
+def _contradictions(result, least):
+    """What detections and annotations say of each other, and what causes that; two lists."""
+    told, causes = [], []
+    if result.detected < least:
+        return told, causes
+    if result.matched >= least and result.same_class < 0.5 * result.matched:
+        told.append(f"{result.matched - result.same_class} of {result.matched} detected objects have another class")
+        causes.append(_ORDER)
+    if result.matched < 0.25 * min(result.detected, result.objects):
+        told.append(f"{result.matched} of {result.detected} detections lie on an annotated object")
+        causes.append(_ELSEWHERE)
+    elif result.detected > 1.5 * result.objects:
+        causes.append(
+            f"objects are not annotated: {result.detected} are detected and {result.objects} annotated in these images"
+        )
+        if result.detected > 2 * result.objects:
+            told.append(f"{result.detected} objects are detected, and {result.objects} are annotated")
+    return told, causes

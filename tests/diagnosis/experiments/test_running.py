@@ -7,7 +7,7 @@ import pytest
 from mrcnn_plus import diagnosis
 from mrcnn_plus.diagnosis.experiments.measuring import subject
 from mrcnn_plus.diagnosis.experiments.measuring.first_batch import input_values, object_fill
-from mrcnn_plus.diagnosis.experiments.measuring.self_consistency import own_ground_truth
+from mrcnn_plus.diagnosis.experiments.measuring.self_consistency import matches, own_ground_truth
 from mrcnn_plus.diagnosis.experiments.weights import AS_MADE, OTHER
 from mrcnn_plus.errors import ConfigError, DatasetError
 from mrcnn_plus.mask_rcnn import MaskRCNN
@@ -123,6 +123,16 @@ def test_a_data_set_whose_masks_are_all_empty_is_refused():
 
     with pytest.raises(DatasetError, match="with a pixel in its mask"):
         subject.choose_images(Empty([2, 1]), 1)
+
+
+def test_detections_are_counted_that_lie_on_an_object_and_that_have_its_class():
+    def rows(class_ids, boxes):
+        return {"input_gt_class_ids": np.array([class_ids]), "input_gt_boxes": np.array([boxes])}
+
+    annotated = rows([1, 2, 0], [[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 0, 0]])
+    own = rows([1, 1, 2, 0], [[0, 0, 10, 9], [20, 20, 40, 40], [50, 50, 60, 60], [0, 0, 0, 0]])
+    assert matches(own, annotated) == (2, 1)
+    assert matches(own, rows([0], [[0, 0, 0, 0]])) == (0, 0)
 
 
 def test_images_divided_by_255_hardly_vary_though_the_means_of_the_channels_differ(model):

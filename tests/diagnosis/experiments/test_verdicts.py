@@ -153,6 +153,7 @@ def consistency(**changes):
     near = {name: limit / 2 for name, limit in NEAR_ZERO.items()}
     values = {"own": near, "in_training": None, "annotated": {name: 2 * value for name, value in near.items()}}
     values = {"images": ("a.png",), "looked_at": 4, "detected": 5, "objects": 5, "min_confidence": 0.5, **values}
+    values = {"matched": 5, "same_class": 5, **values}
     return SelfConsistency(**{**values, **changes})
 
 
@@ -204,6 +205,23 @@ def test_annotations_that_the_network_disagrees_with_are_named():
     assert "order" in found["EXP013"].causes[0]
     missing = findings(consistency(annotated=annotated, detected=12))["EXP013"]
     assert any("not annotated" in cause for cause in missing.causes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words", "cause"),
+    [
+        ({"detected": 17, "objects": 14, "matched": 17, "same_class": 1}, "16 of 17 detected objects", "another order"),
+        ({"detected": 17, "objects": 14, "matched": 1, "same_class": 1}, "1 of 17 detections lie", "elsewhere"),
+        ({"detected": 17, "objects": 5, "matched": 6, "same_class": 6}, "17 objects are detected", "not annotated"),
+    ],
+)
+def test_detections_that_contradict_the_annotations_are_told_though_losses_are_low(counts, words, cause):
+    finding = findings(consistency(**counts))["EXP013"]
+    assert words in finding.message and cause in finding.causes[0]
+
+
+def test_duplicates_and_single_confusions_are_no_contradiction():
+    assert findings(consistency(detected=17, objects=14, matched=15, same_class=13)) == {}
 
 
 # ---- overfit ----

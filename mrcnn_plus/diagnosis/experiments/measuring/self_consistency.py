@@ -16,11 +16,12 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 )
 from mrcnn_plus.diagnosis.experiments.outcome import conclude
 from mrcnn_plus.diagnosis.experiments.self_consistency import SelfConsistency
-from mrcnn_plus.geometry.boxes import denorm_boxes
+from mrcnn_plus.geometry.boxes import compute_overlaps, denorm_boxes
 from mrcnn_plus.geometry.masks import minimize_mask, unmold_mask
 
 #: Least score of a detection that becomes ground truth: below, the network itself rather says no.
 MIN_CONFIDENCE = 0.5
+HALF = 0.5  # overlap from which a detection lies on an object
 _LOOKED_AT = 4  # times as many images as are compared
 
 
@@ -43,11 +44,14 @@ def self_consistency(model, dataset, *, images=4, seed=0, run=None, notes=()):
         if len(chosen) == images:
             break
     losses = _losses(model, own_rows) if chosen else {"own": {}, "in_training": None, "annotated": {}}
+    pairs = [matches(own, row) for row, own in own_rows]
     result = SelfConsistency(
         images=image_names(dataset, chosen),
         looked_at=len(candidates),
         detected=sum(int((own["input_gt_class_ids"] > 0).sum()) for _, own in own_rows),
         objects=sum(int((row["input_gt_class_ids"] > 0).sum()) for row, _ in own_rows),
+        matched=sum(matched for matched, _ in pairs),
+        same_class=sum(same for _, same in pairs),
         min_confidence=MIN_CONFIDENCE,
         **losses,
     )
@@ -73,6 +77,18 @@ def own_ground_truth(graph, model, batch):
         own["input_gt_masks"][0, ..., slot] = (mask if small is None else minimize_mask(box[None], mask, small))[..., 0]
         slot += 1
     return own
+
+
+def matches(own, batch):
+    """`(detections that overlap an annotated object by half, those of its class)` of a batch of one image."""
+    detected, annotated = (rows["input_gt_class_ids"][0] != 0 for rows in (own, batch))
+    if not annotated.any():
+        return 0, 0
+    overlaps = compute_overlaps(own["input_gt_boxes"][0][detected], batch["input_gt_boxes"][0][annotated])
+    nearest = overlaps.argmax(axis=1)
+    near = overlaps.max(axis=1) >= HALF
+    same = own["input_gt_class_ids"][0][detected] == np.abs(batch["input_gt_class_ids"][0][annotated][nearest])
+    return int(near.sum()), int((near & same).sum())
 
 
 def _losses(model, rows):
