@@ -74,6 +74,18 @@ class Split:
 
         return scan_pixels(self)
 
+    def place(self, image_id: int) -> str:
+        """Words by which a person finds an image: `train: a.png`."""
+        return f"{self.name}: {self.images.names[image_id]}"
+
+    def places(self, scanned) -> list[str]:
+        """The places of images that were read. scanned: `PixelFacts` of each."""
+        return [self.place(item.image_id) for item in scanned]
+
+    def object_places(self, rows) -> list[str]:
+        """Words for rows of `objects`: `train: a.png, annotations[17] (id 4711)`."""
+        return [f"{self.name}: {self.objects.places(int(row))}" for row in rows]
+
     @property
     def sampled_image_ids(self) -> list[int]:
         """Images whose pixels are read: all at depth "pixels", else `sample` of them spread over the data set."""

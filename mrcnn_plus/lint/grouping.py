@@ -59,7 +59,25 @@ def problems_of(split, code: str, *, read: bool = False) -> list:
     return list(found.values())
 
 
-def violations_of(split, problems: Iterable, *, severity: Callable[[Any], str | None]) -> Iterator[Violation]:
+def refused_answers(split, code: str) -> list[tuple[str, str]]:
+    """`(place, message)` of what `load_image` or `load_mask` answered that training would refuse by this code."""
+    return [
+        (split.place(scanned.image_id), message)
+        for scanned in split.pixels
+        for problem, message in scanned.problems
+        if problem == code
+    ]
+
+
+def problems_met(facts, code: str, *, read: bool = False, severity=lambda problem: None) -> Iterator[Violation]:
+    """`violations_of` all `problems_of` this kind, in both data sets."""
+    for split in facts.splits:
+        yield from violations_of(split, problems_of(split, code, read=read), severity=severity)
+
+
+def violations_of(
+    split, problems: Iterable, *, severity: Callable[[Any], str | None] = lambda problem: None
+) -> Iterator[Violation]:
     """A `Violation` for each kind of problem. severity: of a problem, or None for the rule's own."""
     by_severity: dict[str | None, list] = {}
     for problem in problems:

@@ -177,7 +177,7 @@ def anchors_do_not_fit_objects(facts, *, max_share=0.35, max_hopeless=0.15, shar
             setting="RPN_ANCHOR_SCALES",
             severity=WARNING if serious else INFO,
             fix=_fix(suggestion, better, np.median(molded.sides[missed])),
-            places=[f"{split.name}: {objects.places(int(row))}" for row in molded.row[hopeless[:_PLACES_LISTED]]],
+            places=split.object_places(molded.row[hopeless[:_PLACES_LISTED]]),
             changes=suggestion.changes if better else {},
         )
 

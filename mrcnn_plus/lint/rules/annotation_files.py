@@ -1,7 +1,7 @@
 """What a reader met in the annotation file: layout, ids, shapes, coordinates, encoding."""
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import problems_of, violations_of
+from mrcnn_plus.lint.grouping import problems_met, problems_of, violations_of
 from mrcnn_plus.lint.measuring.image_facts import draws_annotations
 from mrcnn_plus.lint.registry import DATA, HEADERS, OBJECTS, PIXELS, Violation, rule
 
@@ -21,8 +21,7 @@ def _left_out_is_an_error(problem):
 )
 def shape_or_class_missing(facts):
     """Annotations whose shape has no area, or for which no class is stated."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT023"), severity=_left_out_is_an_error)
+    yield from problems_met(facts, "DAT023", severity=_left_out_is_an_error)
 
 
 @rule(
@@ -35,8 +34,7 @@ def shape_or_class_missing(facts):
 )
 def layout_of_annotations(facts):
     """A part of the annotation file or folder does not have the layout of its format."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT024"), severity=_left_out_is_an_error)
+    yield from problems_met(facts, "DAT024", severity=_left_out_is_an_error)
 
 
 @rule(
@@ -50,8 +48,7 @@ def layout_of_annotations(facts):
 )
 def ids_do_not_belong_together(facts):
     """Unknown category or image ids, ids that occur twice, empty segmentations, fields of a wrong kind."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT025"), severity=_left_out_is_an_error)
+    yield from problems_met(facts, "DAT025", severity=_left_out_is_an_error)
 
 
 @rule(
@@ -64,8 +61,7 @@ def ids_do_not_belong_together(facts):
 )
 def outline_with_too_few_points(facts):
     """An outline of fewer than three points, with an odd number of coordinates, or a shape of no size."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT033", read=True), severity=lambda problem: None)
+    yield from problems_met(facts, "DAT033", read=True)
 
 
 @rule(
@@ -78,8 +74,7 @@ def outline_with_too_few_points(facts):
 )
 def coordinates_not_finite_or_huge(facts):
     """Coordinates that are NaN, infinite, or far beyond any image."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT034", read=True), severity=lambda problem: None)
+    yield from problems_met(facts, "DAT034", read=True)
 
 
 @rule(
@@ -94,7 +89,7 @@ def rle_does_not_fit(facts):
     """A run-length encoded mask is damaged, or has another size than its image."""
     for split in facts.splits:
         met = problems_of(split, "DAT035", read=True)
-        yield from violations_of(split, met, severity=lambda problem: None)
+        yield from violations_of(split, met)
         yield from _sizes_that_differ(split, {problem.where for problem in met})
 
 
@@ -131,5 +126,4 @@ def _sizes_that_differ(split, known):
 )
 def encoding_of_annotations(facts):
     """The annotation file is not in UTF-8, or its JSON needed mending."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT039"), severity=lambda problem: None)
+    yield from problems_met(facts, "DAT039")

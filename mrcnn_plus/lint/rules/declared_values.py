@@ -32,7 +32,7 @@ def outline_leaves_image(facts, *, pixels=2.0):
                 f"pixels ({table.places(worst)}: x {x1:.6g} to {x2:.6g}, y {y1:.6g} to {y2:.6g} in an image of "
                 f"{width:.0f} x {height:.0f}, width x height).",
                 value=float(beyond[worst]),
-                places=_places(split, table, rows),
+                places=split.object_places(rows),
             )
 
 
@@ -77,7 +77,7 @@ def _box_violation(split, table, rows, iou):
         f"{_xywh(table.boxes[first])}, IoU {iou[first]:.2f}.{cause}",
         value=_xywh(table.declared_boxes[first]),
         fix=fix,
-        places=_places(split, table, rows),
+        places=split.object_places(rows),
     )
 
 
@@ -108,7 +108,7 @@ def declared_area_is_wrong(facts, *, factor=2.0, pixels=20.0):
                     f"{declared[row]:,.0f} where the outline holds {areas[row]:,.0f} pixels.{cause}",
                     value=float(declared[row]),
                     severity=severity,
-                    places=_places(split, table, rows),
+                    places=split.object_places(rows),
                 )
 
 
@@ -127,7 +127,7 @@ def crowd_regions(facts):
         rows = np.flatnonzero(table.crowd)
         if rows.size:
             message = f"{rows.size:,} of {len(table):,} instances are crowds and are not learned as objects."
-            yield Violation(message, value=int(rows.size), places=_places(split, table, rows))
+            yield Violation(message, value=int(rows.size), places=split.object_places(rows))
 
 
 @rule(
@@ -153,7 +153,7 @@ def ordinary_objects_as_crowd(facts, *, most_share=0.5, least_objects=4):
                 f"{rows.size:,} of {counted(int(table.crowd.sum()), 'crowd')} look like ordinary objects (of "
                 f"{', '.join(names[:4])}); they are not learned.",
                 value=int(rows.size),
-                places=_places(split, table, rows),
+                places=split.object_places(rows),
             )
 
 
@@ -192,7 +192,3 @@ def _largest_step(one, other):
 def _xywh(box):
     y1, x1, y2, x2 = (round(float(value), 1) for value in box)
     return [x1, y1, round(x2 - x1, 1), round(y2 - y1, 1)]
-
-
-def _places(split, table, rows):
-    return [f"{split.name}: {table.places(row)}" for row in rows]

@@ -122,7 +122,7 @@ def objects_suppressed_as_duplicates(facts, *, most_share=0.05, share_to_mention
             f"their class by more than DETECTION_NMS_THRESHOLD={threshold:g}: at most one of the two is reported.",
             setting="DETECTION_NMS_THRESHOLD",
             severity=WARNING if share > most_share else INFO,
-            places=[f"{split.name}: {objects.places(int(row))}" for row in np.flatnonzero(dropped)],
+            places=split.object_places(np.flatnonzero(dropped)),
             changes={"DETECTION_NMS_THRESHOLD": higher} if higher else {},
         )
 
@@ -156,7 +156,7 @@ def more_objects_than_limits(facts):
             f"{most}, nine in ten images have {np.quantile(counts, 0.9):.0f} or fewer.",
             setting=next(iter(exceeded)),
             fix=f"Raise {' and '.join(exceeded)} to {most}" + _with_proposals(config, most),
-            places=[f"{split.name}: {split.images.names[image]} ({counts[image]} objects)" for image in images],
+            places=[f"{split.place(image)} ({counts[image]} objects)" for image in images],
             changes={**dict.fromkeys(exceeded, most), **_proposal_changes(config, most)},
         )
 

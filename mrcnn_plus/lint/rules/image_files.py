@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import by_kind, counted, problems_of, severity_if_skipped, violations_of
+from mrcnn_plus.lint.grouping import by_kind, counted, problems_met, problems_of, severity_if_skipped, violations_of
 from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import DATA, HEADERS, PIXELS, Violation, rule
 
@@ -57,7 +57,7 @@ def file_cannot_be_read(facts):
             for code, message in facts_of_image.problems:
                 if code == "DAT017":
                     errors[facts_of_image.image_id] = errors[facts_of_image.image_id] or message
-        unread = [(f"{split.name}: {images.names[row]}", error) for row, error in errors.items() if error]
+        unread = [(split.place(row), error) for row, error in errors.items() if error]
         severity = severity_if_skipped(facts, split, len(problems) + len(unread))
         yield from violations_of(split, problems, severity=lambda problem, severity=severity: severity)
         if len(problems) == 1 and len(unread) == len(images) > 1:
@@ -86,7 +86,7 @@ def unusual_kind_of_image(facts):
         for mode in sorted(set(modes) & set(_MODES)):
             rows = np.flatnonzero(modes == mode)
             message = f"{len(rows):,} of {len(modes):,} are {_MODES[mode]}."
-            yield Violation(message, value=mode, places=_places(split, rows))
+            yield Violation(message, value=mode, places=[split.place(row) for row in rows])
 
 
 @rule(
@@ -128,8 +128,7 @@ def image_without_entry(facts, *, most_share=0.5):
 )
 def image_found_under_another_name(facts):
     """An image was found under another name than the annotations give it, e.g. in another case."""
-    for split in facts.splits:
-        yield from violations_of(split, problems_of(split, "DAT038"), severity=lambda problem: None)
+    yield from problems_met(facts, "DAT038")
 
 
 @rule(
@@ -150,12 +149,8 @@ def name_ends_wrongly(facts):
                 rows.setdefault((kind, ending), []).append(row)
         for (kind, ending), found in rows.items():
             message = f"{counted(len(found), 'file')} named *{ending} hold {kind} images."
-            yield Violation(message, value=ending, places=_places(split, found))
+            yield Violation(message, value=ending, places=[split.place(row) for row in found])
 
 
 def _infos(split):
     return [info for info in split.dataset.image_info if info.get("path") is not None]
-
-
-def _places(split, rows):
-    return [f"{split.name}: {split.images.names[row]}" for row in rows]

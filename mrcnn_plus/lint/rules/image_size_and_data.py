@@ -265,5 +265,5 @@ def objects_lost_in_resizing(facts, *, least_pixels=_LOST, share_to_warn=0.01):
             f"after resizing by {scale:.2f}: nothing is left of them to learn.",
             severity=WARNING if share >= share_to_warn else INFO,
             value=int(lost.sum()),
-            places=[f"{split.name}: {objects.places(int(row))}" for row in molded.row[lost]],
+            places=split.object_places(molded.row[lost]),
         )

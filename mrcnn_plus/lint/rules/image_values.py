@@ -4,7 +4,7 @@ import numpy as np
 
 from mrcnn_plus.data.instance_checks import fit_channels
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import by_kind, counted
+from mrcnn_plus.lint.grouping import by_kind, counted, refused_answers
 from mrcnn_plus.lint.measuring.image_facts import loads_by_path
 from mrcnn_plus.lint.registry import CONFIG, DATA, PIXELS, RUN, Violation, rule
 from mrcnn_plus.lint.rules.backbone import published_weights
@@ -126,13 +126,7 @@ def image_values_out_of_range(facts, *, dark_below=16):
     """
     mean = _largest_mean(facts.config)
     for split in facts.splits:
-        refused = [
-            (_place(split, scanned), message)
-            for scanned in split.pixels
-            for code, message in scanned.problems
-            if code == "DAT030"
-        ]
-        for message, pairs in by_kind(refused):
+        for message, pairs in by_kind(refused_answers(split, "DAT030")):
             yield Violation(message, value=message, places=[place for place, _ in pairs])
         yield from _ranges(split, mean, dark_below)
         if facts.config is not None and not loads_by_path(split.dataset):
@@ -159,17 +153,17 @@ def _ranges(split, mean, dark_below):
     if highest > 255 or lowest < 0:
         wrong = [item for item in shown if item.high > 255 or item.low < 0]
         message = f"load_image returns {values}; MEAN_PIXEL is about {mean:.0f}."
-        yield Violation(message, value=(lowest, highest), places=[_place(split, item) for item in wrong])
+        yield Violation(message, value=(lowest, highest), places=split.places(wrong))
     elif highest <= 1:
         message = f"load_image returns {values}; after MEAN_PIXEL (about {mean:.0f}) is subtracted nothing is left."
-        yield Violation(message, value=(lowest, highest), places=[_place(split, item) for item in shown])
+        yield Violation(message, value=(lowest, highest), places=split.places(shown))
     elif highest < dark_below and not all(map(_is_8_bit, split.images.modes)):
         yield Violation(
             f"the brightest value of all {len(shown)} images read is {highest:g} of 255: files of more than 8 bits are "
             "divided by 257, and these use only their lowest bits.",
             value=highest,
             severity=WARNING,
-            places=[_place(split, item) for item in shown],
+            places=split.places(shown),
         )
 
 
@@ -186,7 +180,7 @@ def _channels(split, channels):
             value=wrong[0].shape,
             fix=f"Return {channels} channels, or set IMAGE_CHANNEL_COUNT = {wrong[0].shape[2]} and a MEAN_PIXEL of "
             "that length.",
-            places=[_place(split, item) for item in wrong],
+            places=split.places(wrong),
         )
 
 
@@ -216,9 +210,5 @@ def image_of_one_color(facts):
                     f"{items[0].low:g}.",
                     value=items[0].low,
                     severity=severity,
-                    places=[_place(split, item) for item in items],
+                    places=split.places(items),
                 )
-
-
-def _place(split, item):
-    return f"{split.name}: {split.images.names[item.image_id]}"

@@ -20,9 +20,9 @@ def instance_without_pixels(facts):
     """An instance has no pixel in its image."""
     for split in facts.splits:
         met = problems_of(split, "DAT013", read=True)
-        yield from violations_of(split, met, severity=lambda problem: None)
+        yield from violations_of(split, met)
         empty = [
-            f"{_image(split, item)}, instance {number}"
+            f"{split.place(item.image_id)}, instance {number}"
             for item in split.pixels
             for number in np.flatnonzero((item.areas == 0) & (item.class_ids != 0))
         ]
@@ -68,7 +68,7 @@ def instance_twice(facts):
                     continue  # the background twice, which is another rule's
                 names = [split.class_names[abs(item.class_ids[number])] for number in (one, other)]
                 key = (item.image_id, *sorted(map(tuple, item.boxes[[one, other]].tolist())))
-                found[key] = (f"{_image(split, item)}, instances {one} and {other}", iou, names)
+                found[key] = (f"{split.place(item.image_id)}, instances {one} and {other}", iou, names)
         read = {item.image_id for item in split.pixels if item.measured}
         for image, place, names in _same_outlines(split):
             if image not in read:
@@ -124,7 +124,7 @@ def tiny_objects(facts, *, side=4, most_share=0.1, slip_area=4.0, slip_below=0.0
                 f"{small.size:,} of {known.size:,} objects are at most {side} x {side} pixels; the median object "
                 f"measures {np.median(table.heights[known]):.3g} x {np.median(table.widths[known]):.3g}.{scaled}",
                 value=float(np.median(longest[known])),
-                places=_objects(split, table, small),
+                places=split.object_places(small),
             )
             continue
         known = known[~np.isnan(table.areas[known])]
@@ -134,7 +134,7 @@ def tiny_objects(facts, *, side=4, most_share=0.1, slip_area=4.0, slip_below=0.0
                 f"{counted(slips.size, 'object')} of at most {slip_area:g} pixels, where the median object has "
                 f"{np.median(table.areas[known]):,.0f}: probably slips of the mouse.",
                 value=float(table.areas[slips[0]]),
-                places=_objects(split, table, slips),
+                places=split.object_places(slips),
             )
 
 
@@ -171,7 +171,7 @@ def instance_cut_by_border(facts, *, least_share=0.2):
         rows = np.flatnonzero(cut & ~table.crowd)
         if rows.size > least_share * len(table):
             message = f"{rows.size:,} of {len(table):,} objects touch the border of their image."
-            yield Violation(message, value=int(rows.size), places=_objects(split, table, rows))
+            yield Violation(message, value=int(rows.size), places=split.object_places(rows))
 
 
 @rule(
@@ -265,16 +265,8 @@ def _box_areas(item):
 def _instances(split, chosen):
     """Places of the instances for which `chosen(PixelFacts)` is true."""
     return [
-        f"{_image(split, item)}, instance {number}"
+        f"{split.place(item.image_id)}, instance {number}"
         for item in split.pixels
         if item.measured and item.shape and len(item.class_ids)
         for number in np.flatnonzero(chosen(item))
     ]
-
-
-def _image(split, item):
-    return f"{split.name}: {split.images.names[item.image_id]}"
-
-
-def _objects(split, table, rows):
-    return [f"{split.name}: {table.places(row)}" for row in rows]

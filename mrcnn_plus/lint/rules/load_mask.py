@@ -1,7 +1,15 @@
 """What `load_image` and `load_mask` answer. DAT008 to DAT011 say what also stops training, by the same functions."""
 
 from mrcnn_plus.lint.findings import ERROR, INFO, WARNING
-from mrcnn_plus.lint.grouping import by_kind, counted, listed, problems_of, severity_if_skipped, violations_of
+from mrcnn_plus.lint.grouping import (
+    by_kind,
+    counted,
+    listed,
+    problems_of,
+    refused_answers,
+    severity_if_skipped,
+    violations_of,
+)
 from mrcnn_plus.lint.registry import PIXELS, Violation, rule
 
 
@@ -9,12 +17,7 @@ def _refused(facts, code):
     """A violation for each kind of answer that training would refuse by this code."""
     for split in facts.splits:
         problems = problems_of(split, code, read=True)
-        refused = [
-            (f"{split.name}: {split.images.names[scanned.image_id]}", message)
-            for scanned in split.pixels
-            for problem_code, message in scanned.problems
-            if problem_code == code
-        ]
+        refused = refused_answers(split, code)
         severity = severity_if_skipped(facts, split, len(problems) + len(refused))
         yield from violations_of(split, problems, severity=lambda problem, severity=severity: severity)
         for message, pairs in by_kind(refused):
@@ -114,7 +117,7 @@ def mask_has_several_values(facts):
                 value=two[0].mask_values,
                 fix="Nothing to do here; bool masks are the plain form, and other programs ask for == 1.",
                 severity=INFO,
-                places=_places(split, two),
+                places=split.places(two),
             )
 
 
@@ -131,7 +134,7 @@ def _several_values(split, several):
         f"masks of {worst.mask_dtype} hold {worst.num_mask_values} values{values}, in {len(several):,} of "
         f"{counted(len(split.pixels), 'image')} read. {cause}",
         value=worst.mask_values or worst.num_mask_values,
-        places=_places(split, several),
+        places=split.places(several),
     )
 
 
@@ -162,7 +165,7 @@ def one_mask_for_each_class(facts, *, least_share=0.5, least_images=3):
                 f"{in_parts} of {masks} masks have several separate parts (up to {most}), and no class occurs twice in "
                 f"any of {len(scanned)} images.",
                 value=in_parts,
-                places=_places(split, several),
+                places=split.places(several),
             )
 
 
@@ -190,7 +193,7 @@ def answers_change(facts):
                 f"{changed[0].changed} gave another answer at a second call, for {len(changed)} of "
                 f"{counted(asked, 'image')} tried.",
                 value=changed[0].changed,
-                places=_places(split, changed),
+                places=split.places(changed),
             )
 
 
@@ -210,8 +213,4 @@ def same_masks_for_all_images(facts, *, least_images=4):
         pictures = {item.digest for item in scanned}
         if len(pictures) >= least_images and len(masks) == 1:
             message = f"{len(pictures)} different images have exactly the same masks."
-            yield Violation(message, value=len(pictures), places=_places(split, scanned))
-
-
-def _places(split, scanned):
-    return [f"{split.name}: {split.images.names[item.image_id]}" for item in scanned]
+            yield Violation(message, value=len(pictures), places=split.places(scanned))

@@ -57,7 +57,7 @@ def _beside(split, orientation):
                 f"{counted(len(items), 'photo')} with EXIF orientation {orientation}: masks are put on the {frames[0]} "
                 f"pixels, but they lie on what the {frames[1]} ones show.",
                 value=orientation,
-                places=_places(split, [item.image_id for item in items]),
+                places=split.places(items),
             )
 
 
@@ -76,7 +76,7 @@ def _turned_photos(split, images):
             f"{taken}, so masks must have been drawn on the stored, unturned pixels.",
             value=int(images.orientation[rows[0]]),
             severity=WARNING,
-            places=_places(split, rows),
+            places=[split.place(row) for row in rows],
         )
 
 
@@ -91,12 +91,8 @@ def _other_sizes(split, images):
             f"{height:.0f} (width x height) registered, {real_width:.0f} x {real_height:.0f} in the file.",
             value=(int(width), int(height)),
             fix="Register the size of the file; masks made from another size do not fit.",
-            places=_places(split, rows),
+            places=[split.place(row) for row in rows],
         )
-
-
-def _places(split, rows):
-    return [f"{split.name}: {split.images.names[row]}" for row in rows]
 
 
 @rule(
@@ -137,7 +133,7 @@ def x_and_y_swapped(facts, *, pixels=2.0, margin=0.01, least_share=0.05):
             yield Violation(
                 f"{rows.size:,} of {len(table):,} outlines {sign} if x and y were swapped.",
                 value="x and y swapped",
-                places=[f"{split.name}: {table.places(row)}" for row in rows],
+                places=split.object_places(rows),
             )
 
 
@@ -227,4 +223,4 @@ def _right_as_they_are(fits):
 
 
 def _looked_at(split):
-    return [f"{split.name}: {split.images.names[item.image_id]}" for item in split.pixels if len(item.fits)]
+    return split.places(item for item in split.pixels if len(item.fits))

@@ -186,7 +186,7 @@ def class_names_alike(facts):
     """Names of classes differ only by case, spaces or encoding, or hold broken letters or line feeds."""
     for split in facts.splits:
         problems = [problem for problem in problems_of(split, "DAT036") if len(str(problem.value).strip()) > 1]
-        yield from violations_of(split, problems, severity=lambda problem: None)
+        yield from violations_of(split, problems)
         known = {str(problem.value) for problem in problems}
         for name, other, why in alike_names(list(dict.fromkeys(split.class_names[1:]))):
             if name not in known and len(name.strip()) > 1:  # "a" and "A" may be two letters to be read

@@ -40,7 +40,7 @@ def no_instance(facts, *, share=0.1):
                 value=len(empty),
                 fix="Nothing, if there is nothing on them; else annotate them.",
                 severity=INFO,
-                places=[f"{split.name}: {split.images.names[row]}" for row in empty],
+                places=[split.place(row) for row in empty],
             )
 
 

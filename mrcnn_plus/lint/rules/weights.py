@@ -219,7 +219,7 @@ def detection_on_other_channels(facts):
             yield Violation(
                 f"{len(odd)} of {len(split.pixels)} images have {' or '.join(map(str, channels))} channels, "
                 f"IMAGE_CHANNEL_COUNT is {wanted}.",
-                places=[f"{split.name}: {split.images.names[item.image_id]}" for item in odd],
+                places=split.places(odd),
                 value=channels,
             )
 
