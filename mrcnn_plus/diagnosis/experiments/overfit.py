@@ -138,6 +138,11 @@ def _stuck(result, *, most=0.8):
     return [name for name in names if result.fell_to(name) > most]
 
 
+def _random_and_frozen(result):
+    """Other parts whose weights are random and stay so: heads and RPN get noise from them."""
+    return [part for part in result.untrained_parts if part not in _frozen(result) and not result.trained[part][0]]
+
+
 def _frozen(result):
     """Parts that answer for a loss and do not train."""
     return [part for part, (training, _) in result.trained.items() if part in PART_OF_LOSS.values() and not training]
@@ -199,8 +204,8 @@ def few_images_are_not_learnt(facts, *, most=0.6):
 
 def _causes_of_stuck(result, stuck):
     backbone = result.trained.get("backbone", (0, 0))
-    if "backbone" in result.untrained_parts and not backbone[0]:
-        yield "the backbone is random and frozen, so the heads get noise"
+    if part := " and ".join(_random_and_frozen(result)):
+        yield f"random and frozen: {part}, so the heads get noise"
     norms = [norm for part, norm in result.gradient_norms.items() if result.trained[part][0]]
     if norms and max(norms) < 1e-4:
         yield "almost no gradient: loss weights of 0, dead units, or a batch without positives"
@@ -321,3 +326,30 @@ def overfit_is_not_decided(facts):
         f"{result.best.mask_iou:.2f} so far.",
         where="total",
     )
+
+
+@rule(
+    "EXP025",
+    ERROR,
+    needs=EXPERIMENT,
+    about=Overfit,
+    why="A random part that does not train stays random, and the heads after it learn from noise. Losses fall all the "
+    "same, because a few images can be told apart by noise, too.",
+    example='No weights loaded, and layers="heads": the backbone is random for ever',
+    fix="Load weights for these layers, or let them train (layers='all').",
+)
+def random_part_stays_random(facts):
+    """The images were not learnt, and backbone or pyramid have random weights and do not train."""
+    result = _failed(facts)
+    if result is None:
+        return
+    parts = _random_and_frozen(result)
+    if parts:
+        yield Violation(
+            f"The {' and the '.join(parts)} {'have' if len(parts) > 1 else 'has'} random weights and "
+            f"{'do' if len(parts) > 1 else 'does'} not train; masks overlap by {result.best.mask_iou:.2f} after "
+            f"{result.steps} steps.",
+            where=", ".join(parts),
+            causes=["no weights were loaded, or of another network", "`layers` leaves it out"],
+            experiment="mrcnn-plus experiment weights",
+        )

@@ -13,7 +13,7 @@ _MOST_CLASSES = 100
 _MOST_OF_MATRIX = 25  # classes
 _MOST_PICTURES = 8  # best, and as many worst
 _LARGEST_PICTURE = 2_000_000  # bytes
-_LONGEST_NAME = 36  # of a file
+_LONGEST_NAME = 30  # of a file
 _COLUMNS = (
     ("objects", "objects", "{:,}"),
     ("detections", "detected", "{:,}"),

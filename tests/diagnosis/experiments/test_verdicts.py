@@ -271,7 +271,7 @@ def test_frozen_heads_are_named_as_the_reason_that_nothing_is_learnt():
 def test_a_loss_that_does_not_fall_is_named_with_the_losses_that_are_stuck():
     found = findings(overfit(losses=curves(end=0.9), trained={**overfit().trained, "backbone": (0, 1000)},
                              untrained_parts=("backbone",)))  # fmt: skip
-    assert set(found) == {"EXP021"}
+    assert set(found) == {"EXP021", "EXP025"}
     assert "random and frozen" in found["EXP021"].causes[0]
     assert found["EXP021"].details["stuck"] == list(LOSSES)
 
@@ -299,6 +299,15 @@ def test_losses_that_fall_while_detection_stays_bad_tell_what_is_bad(detected, w
     assert set(found) == {"EXP023"}
     assert words in found["EXP023"].message
     assert found["EXP023"].severity == severity
+
+
+@pytest.mark.parametrize("steps", [10, 200])
+def test_a_random_backbone_that_is_frozen_is_named_however_far_the_experiment_came(steps):
+    frozen = {"untrained_parts": PARTS, "trained": {**overfit().trained, "backbone": (0, 1000)}}
+    found = findings(overfit(losses=curves(steps=steps), **frozen))
+    assert found["EXP025"].severity == "error" and "backbone has random weights" in found["EXP025"].message
+    assert findings(overfit(stopped="reached", mask=0.9, **frozen)) == {}
+    assert "EXP025" not in findings(overfit(losses=curves(steps=steps), untrained_parts=PARTS))
 
 
 def test_a_loss_that_is_still_falling_decides_nothing():
