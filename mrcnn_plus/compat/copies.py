@@ -6,12 +6,15 @@ Functions and classes that somebody added to a copy of Matterport's are taken fr
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import os
 import sys
+import types
 from pathlib import Path
 
 from mrcnn_plus.compat.shims import PACKAGE, is_users_file
@@ -24,6 +27,7 @@ class PassedOver:
         self._paths: dict[str, None] = {}
         self._loaded: dict[str, dict] = {}
         self._supplied: dict[tuple[str, str], None] = {}
+        self._failed: dict[str, str] = {}
 
     def __call__(self, path) -> bool:
         """Take in a copy. False if it belongs to an installed package, which keeps what it was made with."""
@@ -43,6 +47,8 @@ class PassedOver:
             try:
                 value = self._load(path)[name]
             except Exception as error:
+                # For the list at the end as well: Python leaves this text out of an ImportError.
+                self._failed[path] = f"{type(error).__name__}: {error}"
                 raise AttributeError(
                     f"module 'mrcnn.{module}' has no attribute {name!r}. {os.path.relpath(path)} defines it, but fails "
                     f"when it is loaded ({type(error).__name__}: {error}). Move it into a file of your own."
@@ -55,7 +61,8 @@ class PassedOver:
         """The names of a copy after it was run, with `mrcnn` and its modules meaning this package."""
         if path not in self._loaded:
             namespace = {"__name__": f"mrcnn.{Path(path).stem}", "__package__": "mrcnn", "__file__": path}
-            exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), namespace)
+            with _ipython():
+                exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), namespace)
             self._loaded[path] = namespace
         return self._loaded[path]
 
@@ -65,7 +72,10 @@ class PassedOver:
         for path in self._paths:
             taken = [name for of, name in self._supplied if of == path]
             if note := _note(path, taken):
-                notes.append(note)
+                failed = self._failed.get(path)
+                notes.append(
+                    note + (f" It could not be loaded for what the program asks of it ({failed})." if failed else "")
+                )
         return notes
 
 
@@ -93,6 +103,21 @@ class UnbuiltCopies(importlib.abc.MetaPathFinder):
             name = f"{os.path.relpath(folders[0])}, which is not built for this Python"
             self._log.note(name, "remove the folder: the installed pycocotools is used", sys._getframe(1))
         return installed
+
+
+@contextlib.contextmanager
+def _ipython():
+    """Matterport's `visualize` imports IPython, to show tables in notebooks; a copy of it loads without it too."""
+    if "IPython" in sys.modules or importlib.util.find_spec("IPython") is not None:
+        yield
+        return
+    package, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    package.display, display.display, display.HTML, display.Image = display, print, str, str
+    sys.modules.update({"IPython": package, "IPython.display": display})
+    try:
+        yield
+    finally:
+        del sys.modules["IPython"], sys.modules["IPython.display"]
 
 
 def _note(path, taken):

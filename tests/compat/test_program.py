@@ -273,3 +273,25 @@ def test_what_the_linter_finds_does_not_stop_an_old_program_unless_that_is_asked
     assert run(tmp_path, text).stdout == "warn\n"
     monkeypatch.setenv("MRCNN_PLUS_LINT", "error")
     assert run(tmp_path, text).stdout == "error\n"
+
+
+def test_a_copy_that_imports_ipython_loads_without_it_and_one_that_cannot_be_loaded_says_why(tmp_path):
+    copy = tmp_path / "mrcnn"
+    copy.mkdir()
+    (copy / "__init__.py").write_text("")
+    (copy / "visualize.py").write_text(
+        "import IPython.display\n\n\ndef random_colors(n): pass\n\n\n"
+        "def save_images():\n    return IPython.display.display\n"
+    )
+    (copy / "utils.py").write_text("import no_such_module\n\n\ndef resize_mask(): pass\n\n\ndef measure(): pass\n")
+    found = run(
+        tmp_path,
+        """
+        from mrcnn.visualize import save_images
+        print(callable(save_images()))
+        from mrcnn.utils import measure
+        """,
+    )
+    assert found.stdout == "True\n", found.stderr
+    assert "cannot import name 'measure'" in found.stderr
+    assert "(ModuleNotFoundError: No module named 'no_such_module')" in found.stderr
