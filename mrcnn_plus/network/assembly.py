@@ -163,7 +163,8 @@ class Network:
         pixels, `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels.
         Outputs: predictions, and `target_...` for each of them.
 
-        compiled: whether XLA compiles it. Otherwise the mask head runs on the rows that have a target in some image.
+        compiled: whether XLA compiles it. Otherwise the mask head runs on the rows that have a target in some image, and
+        TensorFlow thins out the proposals by an operation of its own.
         """
         config = self.training_settings = SettingsRecord(self._config)
         with _precision(config.PRECISION):
@@ -179,7 +180,8 @@ class Network:
             given_rois = []
             if config.USE_RPN_ROIS:
                 anchors = to_norm([anchors_px, self.image_meta])
-                proposals = self._proposals(anchors, config, count=config.POST_NMS_ROIS_TRAINING)
+                count = config.POST_NMS_ROIS_TRAINING
+                proposals = self._proposals(anchors, config, count=count, compiled=compiled)
             else:
                 given_rois = [layers.Input((config.POST_NMS_ROIS_TRAINING, 4), name="input_roi", dtype="float32")]
                 proposals = to_norm([given_rois[0], self.image_meta])
