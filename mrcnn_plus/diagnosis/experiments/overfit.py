@@ -12,6 +12,8 @@ from mrcnn_plus.lint.registry import EXPERIMENT, Violation, rule
 #: The mean overlap that masks have to reach.
 GOOD_MASK = 0.8
 REACHED, OUT_OF_STEPS, OUT_OF_TIME, NOT_FINITE = "reached", "steps", "time", "not finite"
+EXPLODED = "exploded"  # it stayed above EXPLOSION for so many steps
+STEPS_EXPLODED = 50
 #: After fewer steps nothing is said about a loss that has not fallen.
 LEAST_STEPS = 50
 #: Times the first total, beyond which the loss counts as exploded.
@@ -86,7 +88,7 @@ class Overfit(Result):
     def exploded(self) -> bool:
         """Whether a value was not finite, or the total rose to many times what it began with, even if it came back."""
         total = self.losses["total"]
-        return self.stopped == NOT_FINITE or (bool(total) and max(total) > EXPLOSION * total[0])
+        return self.stopped in (NOT_FINITE, EXPLODED) or (bool(total) and max(total) > EXPLOSION * total[0])
 
     @property
     def is_undecided(self) -> bool:

@@ -135,6 +135,12 @@ def test_random_heads_may_take_objects_for_anything():
     assert findings(first_batch(answers=RoiAnswers(0, 0, 14))) == {}
 
 
+def test_a_mask_head_without_positive_rois_has_no_gradient_and_that_is_no_fault_of_its_own():
+    norms = {**dict.fromkeys(PARTS, 1.0), "mask_head": 0.0}
+    result = first_batch(gradient_norms=norms, positive_rois=(0, 0))
+    assert serious(result) == set() and set(findings(result)) == {"EXP004"}
+
+
 def test_a_frozen_part_may_be_without_a_gradient():
     norms = {**dict.fromkeys(PARTS, 1.0), "backbone": 0.0}
     assert findings(first_batch(gradient_norms=norms, training_parts=PARTS[1:])) == {}

@@ -20,11 +20,14 @@ from mrcnn_plus.diagnosis.experiments.measuring.subject import (
 from mrcnn_plus.diagnosis.experiments.measuring.weights import untrained_parts
 from mrcnn_plus.diagnosis.experiments.outcome import conclude, csv_text
 from mrcnn_plus.diagnosis.experiments.overfit import (
+    EXPLODED,
+    EXPLOSION,
     GOOD_MASK,
     NOT_FINITE,
     OUT_OF_STEPS,
     OUT_OF_TIME,
     REACHED,
+    STEPS_EXPLODED,
     Check,
     Overfit,
 )
@@ -125,6 +128,10 @@ def _train(probe, batch, look, steps, minutes, check_every, progress):
                 break
         if is_over:
             history.stopped = OUT_OF_TIME
+            break
+        newest = [row["loss"] for row in history.losses[-STEPS_EXPLODED:]]
+        if step > STEPS_EXPLODED and min(newest) > EXPLOSION * history.losses[0]["loss"]:  # it does not come back
+            history.stopped = EXPLODED
             break
     history.seconds = time.monotonic() - start
     return history
