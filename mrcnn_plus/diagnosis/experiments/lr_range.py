@@ -130,18 +130,23 @@ def one_digit(value: float) -> float:
     fix="Take the suggested rate; WARMUP_STEPS and clipping bear a little more.",
 )
 def rate_too_high(facts, *, margin=3.0):
-    """The program trains with a rate above a `margin`-th of the one at which the loss breaks out; an error above it."""
+    """The program trains with a rate above a `margin`-th of that at which the loss breaks out, an error above it; or,
+    where it does not break out in so few steps, above the one with the lowest loss."""
     result = facts.experiment
-    if result.diverges_at is None:
+    breaks_out, lowest = result.diverges_at, result.rates[result.lowest]
+    if breaks_out is not None:
+        limit, told = breaks_out / margin, f"the loss breaks out at {breaks_out:.2g}"
+    elif result.falls:
+        limit, told = lowest, f"the loss is lowest at {lowest:.2g} and rises after it"
+    else:
         return
     for rate in result.used:
-        if rate > result.diverges_at / margin:
+        if rate > limit:
             yield Violation(
-                f"The program trains with {rate:g}; with {result.optimizer} the loss breaks out at "
-                f"{result.diverges_at:.2g}.",
+                f"The program trains with {rate:g}; with {result.optimizer} {told}.",
                 setting="LEARNING_RATE",
                 value=rate,
-                severity=ERROR if rate >= result.diverges_at else None,
+                severity=ERROR if breaks_out is not None and rate >= breaks_out else None,
                 changes={"LEARNING_RATE": result.suggestion} if result.suggestion else {},
             )
 

@@ -532,6 +532,15 @@ def test_rates_that_are_too_high_or_too_low_are_named():
     assert set(findings(sweep(used=(1e-6,)))) == {"EXP061"}
 
 
+def test_a_rate_above_that_of_the_lowest_loss_is_named_though_nothing_breaks_out():
+    whole = sweep(used=(1.0,))
+    end = next(step for step in range(whole.lowest, 100) if whole.smoothed[step] > 1.3 * whole.smoothed[whole.lowest])
+    short = dataclasses.replace(whole, rates=whole.rates[:end], losses=whole.losses[:end])
+    assert short.diverges_at is None
+    assert findings(short)["EXP060"].severity == "warning"
+    assert "EXP060" not in findings(dataclasses.replace(short, used=(0.001,)))
+
+
 def test_a_loss_that_falls_at_no_rate_is_named():
     flat = dataclasses.replace(sweep(), losses=(2.0,) * 100)
     assert serious(flat) == {"EXP062"}
