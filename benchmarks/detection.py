@@ -36,7 +36,17 @@ def detector(side, settings, weights=None):
     model = MaskRCNN("inference", type("BenchmarkConfig", (Config,), {**settings, **own})(), tempfile.mkdtemp())
     if weights:
         model.keras_model.load_weights(weights, by_name=True)
+    else:
+        _randomize_offsets(model.keras_model)
     return model
+
+
+def _randomize_offsets(keras_model):
+    """Biases and the like begin as zeros, whose addition TensorFlow leaves out; trained ones are none."""
+    rng = np.random.default_rng(0)
+    for weight in keras_model.weights:
+        if weight.path.endswith(("/bias", "/beta", "/moving_mean")):
+            weight.assign(rng.normal(0, 0.01, weight.shape))
 
 
 def generated_image(size):

@@ -162,16 +162,15 @@ def mirror_images_only(image, masks):
     return image[:, ::-1].copy(), masks
 
 
-def figures(train=None, *, wrong=None, wrong_val=None, count=160, **looks):
-    """As many squares as discs, one to three in an image; the same for validation."""
+def figures(train=None, *, val=None, wrong=None, wrong_val=None, count=160, **looks):
+    """As many squares as discs, one to three in an image; the same for validation. train, val: other lists of them."""
 
     def make(seed):
         rng = np.random.default_rng(8 + seed)
         lists = train(rng, count) if train else [rng.integers(1, 3, rng.integers(1, 4)).tolist() for _ in range(count)]
-        val = [[SQUARE, DISC], [DISC], [SQUARE]] * 8
         return (
             Figures(lists, first_seed=seed * 10_000, wrong=wrong, **looks),
-            Figures(val, first_seed=seed * 900_000, wrong=wrong_val, **looks),
+            Figures(val or [[SQUARE, DISC], [DISC], [SQUARE]] * 8, first_seed=seed * 900_000, wrong=wrong_val, **looks),
         )
 
     return make
@@ -211,7 +210,9 @@ SGD = {"OPTIMIZER": "SGD"}
 HEALTHY = {
     "shapes": Case("squares and discs from random weights"),
     "shapes_sgd": Case("the same with SGD", settings=SGD, train={"learning_rate": 0.01}),
-    "one_class": Case("discs only", data=figures(only_discs), settings={"NUM_CLASSES": 3}),
+    "one_class": Case(
+        "discs only", data=figures(only_discs, val=[[DISC, DISC], [DISC]] * 12), settings={"NUM_CLASSES": 3}
+    ),
     "many_objects": Case("five figures in an image, smaller", data=figures(many, sizes=(9, 16))),
     "short": Case("three epochs of ten steps", train={"epochs": 3}, settings={"STEPS_PER_EPOCH": 10}),
     "finetune": Case(
@@ -271,6 +272,7 @@ BROKEN = {
     "other_labels_in_val": Case(
         "classes exchanged in the validation data", ("RUN023",), figures(wrong_val=shuffled_labels)
     ),
+    "class_only_in_val": Case("discs only, and as many squares in validation", ("RUN024",), figures(only_discs)),
     "nuclei_shifted": Case("microscopy images, masks shifted", ("RUN040",), nuclei(shifted_masks), ON_NUCLEI),
     "nuclei_partly": Case("microscopy images, a third annotated", ("RUN041",), nuclei(one_of_three), ON_NUCLEI),
 }

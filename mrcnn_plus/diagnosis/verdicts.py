@@ -41,6 +41,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "RUN041": ("RUN020", "RUN014", "RUN072", "RUN012", "RUN051"),
     "RUN021": ("RUN014", "RUN022", "RUN012", "RUN072"),
     "RUN022": ("RUN014", "RUN023", "RUN070", "RUN072", "RUN012"),
+    "RUN024": ("RUN023", "RUN070", "RUN072", "RUN074"),
     "RUN023": ("RUN070", "RUN072"),
     "RUN046": ("RUN013", "RUN014", "RUN050", "RUN052", "RUN051"),
     "RUN002": ("RUN003", "RUN005", "RUN006", "RUN051"),

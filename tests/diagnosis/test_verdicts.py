@@ -53,6 +53,12 @@ FAILING = {
         history(val_skill_labels=-0.8, val_label_accuracy=0.33, val_mask_iou=(0.6, 0.79)),
         "in training and in 3",
     ),
+    "RUN024": (
+        history(
+            classes_seen=2.0, val_classes_seen=3.0, run={"classes": {"a": {"rois": 400, "taken_for": 1, "right": 1}}}
+        ),
+        "training meets 2 of them",
+    ),
     "RUN030": (history(anchor_iou=0.18, anchor_scale=5.0), "they are too large"),
     "RUN031": (history(positive_anchors=0.02, positive_rois=0.0), "positive anchors in an image"),
     "RUN032": (history(objects=0.05), "objects on average"),

@@ -198,3 +198,44 @@ def validation_labels_differ(facts, *, least_gap=0.2, most_lost_boxes=0.6):
         ],
         experiment=reading.FIRST_BATCH,
     )
+
+
+@rule(
+    "RUN024",
+    WARNING,
+    needs=HISTORY,
+    why="A class that no training image shows is never learnt: in validation it is a growing loss and an average "
+    "precision of 0, which look like over-fitting.",
+    example="the objects of training are of 1 class in every epoch, those of validation of 2",
+    fix="Divide the images anew, so that every class is in both sets (`mrcnn-plus check-data` counts them), or leave the "
+    "class out of both.",
+)
+def class_only_in_validation(facts, *, least_epochs=2, least_rois=100):
+    """In no epoch does training meet as many classes as validation, though it meets objects enough.
+
+    least_rois: positive ROIs of the last epoch of training, below which a class may be missing by chance.
+    """
+    history = facts.history
+    trained, validated = (finite(history.values(name)) for name in ("classes_seen", "val_classes_seen"))
+    if min(len(trained), len(validated)) < least_epochs or max(trained) >= max(validated):
+        return
+    by_class = {name: row["rois"] for name, row in (history.run.get("classes") or {}).items()}
+    if sum(by_class.values()) < least_rois:
+        return
+    never = [name for name, rois in by_class.items() if not rois]
+    yield Violation(
+        f"validation has objects of {max(validated):.0f} classes, and training meets {max(trained):.0f} of them in an "
+        "epoch at the most.",
+        where="val_mrcnn_class_loss",
+        value=int(max(trained)),
+        evidence=[
+            *reading.courses(history, "classes_seen", "val_classes_seen", "mrcnn_class_loss", "val_mrcnn_class_loss"),
+            f"without a positive ROI in the last epoch of training: {', '.join(never) or 'none'}",
+        ],
+        causes=[
+            *reading.lint_causes(history, "DAT020", "DAT022"),
+            "the images were divided by class or by place: some classes are in the validation images alone",
+            "the class is so rare, or so small, that no epoch of training meets it (SAMPLER = 'class_balanced')",
+        ],
+        experiment=reading.FIRST_BATCH,
+    )
