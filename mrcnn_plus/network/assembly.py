@@ -163,8 +163,8 @@ class Network:
         pixels, `input_gt_masks` bool `[B, h, w, G]`, and without `USE_RPN_ROIS` `input_roi` `[B, P, 4]` pixels.
         Outputs: predictions, and `target_...` for each of them.
 
-        compiled: whether XLA compiles it. Otherwise the mask head runs on the rows that have a target in some image, and
-        TensorFlow thins out the proposals by an operation of its own.
+        compiled: whether XLA compiles it. Otherwise the mask head runs on the rows that have a target in some image,
+        and TensorFlow thins out the proposals by an operation of its own.
         """
         config = self.training_settings = SettingsRecord(self._config)
         with _precision(config.PRECISION):

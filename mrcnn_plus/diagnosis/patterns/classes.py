@@ -207,8 +207,8 @@ def validation_labels_differ(facts, *, least_gap=0.2, most_lost_boxes=0.6):
     why="A class that no training image shows is never learnt: in validation it is a growing loss and an average "
     "precision of 0, which look like over-fitting.",
     example="the objects of training are of 1 class in every epoch, those of validation of 2",
-    fix="Divide the images anew, so that every class is in both sets (`mrcnn-plus check-data` counts them), or leave the "
-    "class out of both.",
+    fix="Divide the images anew, so that every class is in both sets (`mrcnn-plus check-data` counts them), or leave "
+    "the class out of both.",
 )
 def class_only_in_validation(facts, *, least_epochs=2, least_rois=100):
     """In no epoch does training meet as many classes as validation, though it meets objects enough.
