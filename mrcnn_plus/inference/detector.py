@@ -26,7 +26,8 @@ class Detector:
         # A network that is trained changes too often.
         trains = model.network.training_settings is not None
         self._constant = execution.takes_constant_weights(settings.JIT_COMPILE) and not trains
-        self._constant_model = None
+        self._constant_models, self._made_with = {}, None
+        self._usual_size = (settings.IMAGE_MAX_DIM,) * 2 if settings.IMAGE_RESIZE_MODE == "square" else None
         self._making = threading.Lock()
 
     def __call__(self, molded_images, image_metas, anchors):
@@ -37,18 +38,24 @@ class Detector:
         """
         inputs = [np.asarray(values, np.float32) for values in (molded_images, image_metas, anchors)]
         if self._constant:
-            detections, masks = self._with_the_weights_of_now()(*map(keras.ops.convert_to_tensor, inputs))
+            network = self._with_the_weights_of_now(inputs[0].shape[1:3])
+            detections, masks = network(*map(keras.ops.convert_to_tensor, inputs))
         else:
             detections, masks = self.model.predict_on_batch(inputs)
         return np.asarray(detections), np.asarray(masks)
 
-    def _with_the_weights_of_now(self):
-        """The function with constant weights; a new one if the weights are not those that it was made with."""
+    def _with_the_weights_of_now(self, image_size):
+        """The function with constant weights for such images; a new one if the weights have changed since it was made.
+
+        There are two at the most: for the size that all images have in the mode "square", and for all other sizes.
+        """
+        known_size = self._usual_size if image_size == self._usual_size else None
         with self._making:
-            if self._constant_model is None:
+            if self._made_with is None:
                 self._sums = execution.sums_of(self.model.weights)
             sums = self._sums().numpy()
-            if self._constant_model is None or not np.array_equal(sums, self._made_with):
-                self._constant_model = execution.with_constant_weights(self.model)
-                self._made_with = sums
-            return self._constant_model
+            if not np.array_equal(sums, self._made_with):
+                self._constant_models, self._made_with = {}, sums
+            if known_size not in self._constant_models:
+                self._constant_models[known_size] = execution.with_constant_weights(self.model, known_size)
+            return self._constant_models[known_size]

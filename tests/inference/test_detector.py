@@ -1,4 +1,4 @@
-"""What `detect` runs: weights as constants that are never out of date, and one trace for images of all sizes."""
+"""What `detect` runs: weights as constants that are never out of date, and no trace for an image alone."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_constant_weights_are_those_of_the_moment_and_traced_once_for_all_sizes(
     model = MaskRCNN("inference", AnySize(), str(tmp_path))
     made = []
     make = execution.with_constant_weights
-    monkeypatch.setattr(execution, "with_constant_weights", lambda network: made.append(1) or make(network))
+    monkeypatch.setattr(execution, "with_constant_weights", lambda *given: made.append(1) or make(*given))
     logits = model.keras_model.get_layer("mrcnn_class_logits").layer
     logits.kernel.assign(0.01 * logits.kernel)
     first = scores(model)
@@ -42,6 +42,27 @@ def test_constant_weights_are_those_of_the_moment_and_traced_once_for_all_sizes(
         np.testing.assert_allclose(now, expected, atol=1e-5)
         assert not np.allclose(now, before, atol=1e-4)
     assert len(made) == 3
+
+
+def test_the_size_of_all_images_is_known_to_the_function_and_others_are_taken_too(tmp_path, monkeypatch):
+    model = MaskRCNN("inference", FiveConvolutions(), str(tmp_path))
+    sizes = []
+    make = execution.with_constant_weights
+    monkeypatch.setattr(
+        execution, "with_constant_weights", lambda network, size: sizes.append(size) or make(network, size)
+    )
+    first = scores(model)
+    assert sizes == [(64, 64)]
+    molded, metas, _ = model.mold_inputs([np.zeros((64, 64, 3), np.uint8)])
+    larger = np.zeros((1, 128, 128, 3), np.float32)
+    anchors = model.get_anchors(larger.shape[1:])[None]
+    detector = model.detection_model.detector
+    detections, _ = detector(larger, metas, anchors)
+    assert sizes == [(64, 64), None] and detections.shape == (1, 10, 6)
+    detector(molded, metas, model.get_anchors(molded.shape[1:])[None])
+    for before, now in zip(first, scores(model), strict=True):
+        np.testing.assert_array_equal(before, now)
+    assert sizes == [(64, 64), None]
 
 
 def test_a_network_that_trains_keeps_its_weights_in_variables(tmp_path, monkeypatch):
