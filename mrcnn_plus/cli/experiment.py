@@ -47,11 +47,10 @@ def add_parser(commands) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(_OPTIONS))
-    parser.add_argument(
-        "program", nargs="?", metavar="PROGRAM[:CLASS]", help=".py or .ipynb file; a Config class of it"
-    )
-    parser.add_argument("--list", action="store_true", help="list the experiments")
+    # Both are required: argparse takes an optional one for left out where an option stands between the two.
+    parser.add_argument("name", metavar="NAME", help=", ".join(_OPTIONS))
+    parser.add_argument("program", metavar="PROGRAM[:CLASS]", help=".py or .ipynb file; a Config class of it")
+    parser.add_argument("--list", action=_List, nargs=0, help="list the experiments")
     model = parser.add_argument_group("network")
     model.add_argument(
         "--weights", metavar="FILE", help="path, coco, imagenet, last or random; default: as the program loads them"
@@ -91,14 +90,10 @@ def _add_data_options(parser):
 def run(arguments) -> int:
     from mrcnn_plus.errors import ConfigError
 
-    if arguments.list:
-        options.write_output(_list(), None)
-        return 0
     if arguments.name not in _OPTIONS:
-        received = "none" if arguments.name is None else repr(arguments.name)
-        raise ConfigError(f"expected the name of an experiment, one of {', '.join(_OPTIONS)}, received {received}.")
-    if arguments.program is None:
-        raise ConfigError(f"expected a program, received none. Try: mrcnn-plus experiment {arguments.name} train.py")
+        raise ConfigError(
+            f"expected the name of an experiment, one of {', '.join(_OPTIONS)}, received {arguments.name!r}."
+        )
     _refuse_unused(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     outcome = _run_on_program(arguments)
@@ -109,11 +104,16 @@ def run(arguments) -> int:
     return 1 if outcome.report.at_least(arguments.fail_on) else 0
 
 
-def _list() -> str:
-    from mrcnn_plus.diagnosis.experiments import EXPERIMENTS
+class _List(argparse.Action):
+    """Writes what each experiment asks, and ends the command as `--help` does."""
 
-    width = max(map(len, EXPERIMENTS))
-    return "".join(f"{name:{width}}  {experiment.question}\n" for name, experiment in EXPERIMENTS.items())
+    def __call__(self, parser, *_):
+        from mrcnn_plus.diagnosis.experiments import EXPERIMENTS
+
+        width = max(map(len, EXPERIMENTS))
+        lines = (f"{name:{width}}  {experiment.question}\n" for name, experiment in EXPERIMENTS.items())
+        options.write_output("".join(lines), None)
+        parser.exit()
 
 
 def _refuse_unused(arguments):

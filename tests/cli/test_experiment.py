@@ -36,9 +36,9 @@ def test_every_experiment_is_listed_and_has_its_options(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "expected the name of an experiment"),
+        ([], "required: NAME, PROGRAM"),
         (["overfitt", "train.py"], "received 'overfitt'"),
-        (["overfit"], "expected a program"),
+        (["overfit"], "required: PROGRAM"),
         (["rpn", "train.py", "--layers", "heads"], "--layers belongs to first-batch, overfit, weights, lr-range"),
         (["weights", "train.py", "--images", "3"], "not to weights"),
         (["overfit", "no_such_program.py"], "no_such_program.py"),
@@ -63,6 +63,11 @@ def test_the_outcome_is_printed_saved_and_decides_the_exit_status(tmp_path, caps
         "lr_range.txt",
     ]
     assert json.loads(printed[printed.index("\n{") :])["findings"][0]["code"] == "EXP062"
+
+
+def test_options_may_stand_between_the_name_and_the_program():
+    arguments = parsed("rpn", "--images", 10, "train.py")
+    assert (arguments.name, arguments.images, arguments.program) == ("rpn", 10, "train.py")
 
 
 STAGES = [(0.001, 10, "heads"), (0.0001, 20, "all")]
