@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     measure.add_others(parser)
     parser.add_argument("--noise", action="store_true", help="an augmentation written in Python, which threads share")
+    parser.add_argument("--cache", action="store_true", help="with CACHE_ANNOTATIONS")
     args = parser.parse_args()
 
     sides = {f"{workers} threads" if workers else "main thread": (workers, False) for workers in args.workers}
@@ -103,6 +104,7 @@ def main():
             mean_pixel=[123.7, 116.8, 103.9],
             mini_mask_shape=(56, 56),
             augmentation=python_noise if args.noise else None,
+            cache_annotations=args.cache,
             seed=0,
         )
         cv2.setNumThreads(1)  # one core for each worker, so that the figures are per core

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from mrcnn_plus import utils
+from mrcnn_plus.config_adapter import as_config
 from mrcnn_plus.config_values import feature_shapes
 from mrcnn_plus.data.numpy_targets import generate_random_rois
 from mrcnn_plus.geometry import molding
@@ -246,7 +247,7 @@ def _target_settings(config):
         "mask_shape": config.MASK_SHAPE,
         "bbox_std_dev": config.BBOX_STD_DEV,
         "use_mini_mask": config.USE_MINI_MASK,
-        "seed": config.SEED,
+        "seed": as_config(config).SEED,
     }
 
 

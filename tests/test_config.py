@@ -17,6 +17,7 @@ from mrcnn_plus.errors import ConfigError
 OURS = {
     "BACKBONE_WIDTH",
     "BEST_METRIC",
+    "CACHE_ANNOTATIONS",
     "CLASS_LOSS",
     "CLASS_WEIGHTS",
     "CLASS_WEIGHTS_BETA",

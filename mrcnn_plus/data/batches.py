@@ -20,6 +20,7 @@ import random
 import numpy as np
 
 from mrcnn_plus.constants import META_FIELDS, META_SIZE_WITHOUT_CLASSES, round_up
+from mrcnn_plus.data.annotation_cache import AnnotationCache
 from mrcnn_plus.data.augmentation import check_augmentation
 from mrcnn_plus.data.dataset import check_prepared, describe_dataset, describe_image
 from mrcnn_plus.data.ground_truth import load_checked_image, make_ground_truth
@@ -47,6 +48,7 @@ class BatchBuilder:
         whole set is walked.
     skip_bad_images: SKIP_BAD_IMAGES. False: an image that cannot be loaded is an error that names it. True: another one
         takes its place, and the image is named in a warning; more than a tenth of the images bad is an error still.
+    cache_annotations: CACHE_ANNOTATIONS. True: `load_mask` is asked once for each image, see `AnnotationCache`.
     stream: an `ImageStream`, or another object with its methods, `seed` and `shuffle`; None makes one of all images
         from the arguments `seed` and `shuffle`.
     role: what messages call the data set beside its class, such as "val_dataset".
@@ -71,6 +73,7 @@ class BatchBuilder:
         no_augmentation_sources=(),
         use_negative_images=False,
         skip_bad_images=False,
+        cache_annotations=False,
         seed=None,
         shuffle=True,
         stream=None,
@@ -96,6 +99,7 @@ class BatchBuilder:
         self.stream = ImageStream(dataset.image_ids, seed, shuffle) if stream is None else stream
         self.incidents = Incidents(dataset, self.name, max_gt_instances)
         self.seeds_global_states = False
+        self._annotations = AnnotationCache() if cache_annotations else None
 
     def build_step(self, step):
         """The batch of step number `step`: positions `step * batch_size` and following."""
@@ -146,7 +150,7 @@ class BatchBuilder:
         """The `GroundTruth` of an image, or None if another one has to take its place."""
         image_name = describe_image(self.dataset, image_id)
         try:
-            loaded = load_checked_image(self.dataset, image_id, channels=self.channels)
+            loaded = load_checked_image(self.dataset, image_id, channels=self.channels, annotations=self._annotations)
         except DatasetError as error:
             if not self.skip_bad_images:
                 raise

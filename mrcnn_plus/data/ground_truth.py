@@ -58,10 +58,11 @@ def load_ground_truth(dataset, image_id, *, resize, channels=None, mini_mask_sha
     )
 
 
-def load_checked_image(dataset, image_id, *, channels=None):
+def load_checked_image(dataset, image_id, *, channels=None, annotations=None):
     """Ask the data set for image and masks, and check that they fit each other. Returns a `LoadedImage`.
 
     channels: IMAGE_CHANNEL_COUNT, which the image is brought to (see `fit_channels`); None takes any number.
+    annotations: an `AnnotationCache` that is asked before the data set for masks, and keeps what that answers.
     Raises `DatasetError` that names the image, what was expected and what came.
     """
     check_prepared(dataset)
@@ -69,8 +70,13 @@ def load_checked_image(dataset, image_id, *, channels=None):
     image = check_image(_ask(dataset, "load_image", image_id, image_name), image_name)
     if channels is not None:
         image = _bring_to_channels(image, channels, image_name)
+    kept = annotations.find(image_id, image.shape[:2]) if annotations is not None else None
+    if kept is not None:
+        return LoadedImage(image, *kept)
     answer = ask_for_mask(dataset, image_id)
     masks, class_ids = check_answer(answer, image.shape, dataset.num_classes, image_name)
+    if annotations is not None:
+        annotations.keep(image_id, masks, class_ids)
     return LoadedImage(image, masks, class_ids)
 
 

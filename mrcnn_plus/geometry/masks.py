@@ -212,8 +212,8 @@ def compute_overlaps_masks(masks1, masks2):
             f"compute_overlaps_masks: expected masks of one image size, received masks1.shape={masks1.shape}, "
             f"masks2.shape={masks2.shape}. Expand mini masks with expand_mask first."
         )
-    boxes1, crops1, areas1 = _crop_to_boxes(masks1)
-    boxes2, crops2, areas2 = _crop_to_boxes(masks2)
+    boxes1, crops1, areas1 = crop_to_boxes(masks1)
+    boxes2, crops2, areas2 = crop_to_boxes(masks2)
     top_left = np.maximum(boxes1[:, np.newaxis, :2], boxes2[:, :2])
     bottom_right = np.minimum(boxes1[:, np.newaxis, 2:], boxes2[:, 2:])
     intersection = np.zeros((count1, count2))
@@ -249,7 +249,7 @@ def unpack_masks(planes, count, *, bits):
     return masks
 
 
-def _crop_to_boxes(masks):
+def crop_to_boxes(masks):
     """Boxes of masks `[H, W, N]`, a list of N bool arrays with what lies inside them, and the N areas in pixels."""
     masks = masks if masks.dtype == bool else masks > 0.5
     boxes = extract_bboxes(masks)

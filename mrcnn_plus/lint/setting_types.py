@@ -164,6 +164,7 @@ EXPECTED: dict[str, Expected] = {
     "MINI_MASK_SHAPE": _numbers("two whole numbers, (height, width)", count=2, whole=True),
     "USE_NEGATIVE_IMAGES": _SWITCH,
     "SKIP_BAD_IMAGES": _SWITCH,
+    "CACHE_ANNOTATIONS": _SWITCH,
     "SAMPLER": _one_of("shuffle", "class_balanced", "repeat_factor"),
     "REPEAT_THRESHOLD": _SHARE,
     "TRAIN_ROIS_PER_IMAGE": _whole(1),

@@ -189,6 +189,7 @@ def batch_builder(dataset, config, *, role="dataset", shuffle=True, seed=None, *
         max_gt_instances=config.MAX_GT_INSTANCES,
         mini_mask_shape=mini_mask_shape(config),
         skip_bad_images=config.SKIP_BAD_IMAGES,
+        cache_annotations=config.CACHE_ANNOTATIONS,
         seed=config.SEED if seed is None else seed,
         shuffle=shuffle,
         **options,

@@ -12,6 +12,7 @@ import warnings
 import keras
 import numpy as np
 
+from mrcnn_plus.config_adapter import as_config
 from mrcnn_plus.config_values import anchor_cache, resize_settings
 from mrcnn_plus.data import numpy_targets
 from mrcnn_plus.data.augmentation import apply_augmentation, flip_left_right_sometimes
@@ -106,6 +107,7 @@ class DataGenerator(keras.utils.PyDataset):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        config = as_config(config)
         self.dataset, self.config, self.shuffle = dataset, config, shuffle
         self.random_rois, self.detection_targets = random_rois, detection_targets
         self.batch_size = batch_size or config.BATCH_SIZE

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from mrcnn_plus.data.annotation_cache import AnnotationCache
 from mrcnn_plus.data.augmentation import import_imgaug
 from mrcnn_plus.data.batches import BatchBuilder
 from mrcnn_plus.data.ground_truth import load_ground_truth
@@ -339,3 +340,33 @@ def test_after_many_images_without_objects_the_log_stays_short(caplog):
     caplog.set_level(logging.WARNING)
     make_builder(Rectangles([0] * 200 + [1])).build(range(201))
     assert 15 < len(caplog.records) < 25
+
+
+def test_annotations_are_asked_for_once_and_stay_the_same():
+    class Counting(Rectangles):
+        asked = 0
+
+        def load_mask(self, image_id):
+            self.asked += 1
+            return super().load_mask(image_id)
+
+    cached = make_builder(Counting([3, 6]), cache_annotations=True)
+    asking = make_builder(Counting([3, 6]))
+    for step in range(4):
+        ours, theirs = cached.build_step(step), asking.build_step(step)
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array)
+    assert (cached.dataset.asked, asking.dataset.asked) == (2, 8)
+
+
+def test_annotations_of_an_image_that_has_another_size_now_are_asked_for_again():
+    kept = AnnotationCache()
+    masks = np.zeros((9, 13, 2), bool)
+    masks[2:5, 3:11, 0] = masks[8, 12, 1] = True
+    kept.keep(np.int64(4), masks, np.array([1, -2], np.int32))
+    found, class_ids = kept.find(4, (9, 13))
+    np.testing.assert_array_equal(found, masks)
+    assert class_ids.tolist() == [1, -2]
+    assert kept.find(4, (13, 9)) is None and kept.find(5, (9, 13)) is None
+    kept.keep(6, np.zeros((9, 13, 0), bool), np.zeros(0, np.int32))
+    assert kept.find(6, (9, 13))[0].shape == (9, 13, 0)

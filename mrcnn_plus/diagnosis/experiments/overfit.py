@@ -341,10 +341,8 @@ def overfit_is_not_decided(facts):
     fix="Load weights for these layers, or let them train (layers='all').",
 )
 def random_part_stays_random(facts):
-    """The images were not learnt, and backbone or pyramid have random weights and do not train."""
-    result = _failed(facts)
-    if result is None:
-        return
+    """Backbone or pyramid have random weights and do not train; a warning where the images were learnt all the same."""
+    result = facts.experiment
     parts = _random_and_frozen(result)
     if parts:
         yield Violation(
@@ -352,6 +350,7 @@ def random_part_stays_random(facts):
             f"{'do' if len(parts) > 1 else 'does'} not train; masks overlap by {result.best.mask_iou:.2f} after "
             f"{result.steps} steps.",
             where=", ".join(parts),
+            severity=WARNING if result.stopped == REACHED else None,
             causes=["no weights were loaded, or of another network", "`layers` leaves it out"],
             experiment="mrcnn-plus experiment weights",
         )
