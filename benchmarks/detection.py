@@ -8,13 +8,10 @@ python benchmarks/detection.py --backbone resnet50 --torchvision-python /env/bin
 import argparse
 import os
 import tempfile
-import time
 
 import measure
 import numpy as np
-
-from mrcnn_plus.config import Config
-from mrcnn_plus.mask_rcnn import MaskRCNN
+from ours import detector
 
 
 def settings_of(args):
@@ -29,26 +26,6 @@ def settings_of(args):
     }
 
 
-def detector(side, settings, weights=None):
-    """A model of random weights, or those of a file. side: `PRECISION` or `ENGINE:PRECISION`."""
-    engine, _, precision = side.rpartition(":")
-    own = {"NAME": "benchmark", "SEED": 0, "PRECISION": precision, "INFERENCE_ENGINE": engine or "keras"}
-    model = MaskRCNN("inference", type("BenchmarkConfig", (Config,), {**settings, **own})(), tempfile.mkdtemp())
-    if weights:
-        model.keras_model.load_weights(weights, by_name=True)
-    else:
-        _randomize_offsets(model.keras_model)
-    return model
-
-
-def _randomize_offsets(keras_model):
-    """Biases and the like begin as zeros, whose addition TensorFlow leaves out; trained ones are none."""
-    rng = np.random.default_rng(0)
-    for weight in keras_model.weights:
-        if weight.path.endswith(("/bias", "/beta", "/moving_mean")):
-            weight.assign(rng.normal(0, 0.01, weight.shape))
-
-
 def generated_image(size):
     return np.random.default_rng(0).integers(0, 256, (size * 2 // 3, size, 3), dtype=np.uint8)
 
@@ -61,31 +38,25 @@ def fill_places(model, settings, image, detections):
 
 
 def sides_of(args, settings, folder):
-    """`{name: function that detects once}`, each warmed up, of what the command line asks for."""
+    """`{name: function that detects once}`, each after its first call, of what the command line asks for."""
     weights, image_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "image.npy")
     image = generated_image(args.size)
     np.save(image_file, image)
     model = detector("float32", settings)
     model.keras_model.save_weights(weights)
     fill_places(model, settings, image, args.detections)
-    sides = {}
-    if args.original:
-        sides["original"] = measure.original(args, "detection", settings=settings, weights=weights, image=image_file)
+    files = {"settings": settings, "weights": weights, "image": image_file}
+    sides = {"original": measure.original(args, "detection", **files)} if args.original else {}
     for side in args.side:
-        model = detector(side, settings, weights)
-        start = time.perf_counter()
-        found = model.detect([image], allow_untrained=True)[0]
-        print(f"{side}: first call {time.perf_counter() - start:.1f} s, {len(found['scores'])} detections")
-        sides[side] = lambda model=model: model.detect([image], allow_untrained=True)
+        sides[side] = measure.ours("detection", **files, side=side)
     for precision in dict.fromkeys(side.rpartition(":")[2] for side in args.side if args.torchvision_python):
         given = {"size": args.size, "num_classes": settings["NUM_CLASSES"], "image": image_file}
         sides[f"torchvision {precision}"] = measure.torchvision(
             args, "detection", **given, detections=args.detections, precision=precision
         )
     for name, side in sides.items():
-        if isinstance(side, measure.OtherProgram):
-            side()
-            print(f"{name}: {side.last['detections']} detections")
+        first = side()
+        print(f"{name}: first call {first.wall:.1f} s, {side.last['detections']} detections")
     return sides
 
 
@@ -103,9 +74,8 @@ def main():
         sides = sides_of(args, settings_of(args), folder)
         print(f"\ndetect(), {args.backbone}, {args.size} x {args.size}, one image")
         measure.print_machine()
-        measure.print_table(measure.interleaved(sides, args.repeats))
+        measure.print_table(measure.interleaved(sides, args.repeats), sides=sides)
         measure.close_others(sides)
-    print(f"peak memory {measure.peak_memory_mb():.0f} MB")
 
 
 if __name__ == "__main__":

@@ -358,6 +358,7 @@ def table(out):
         told = f"{first.code} {first.message}" if first else "none"
         epoch = f"{first.epoch} of {len(history)}" if first else ""
         wrong = case.about if name in BROKEN else f"nothing: {case.about}"
+        told = told.replace("|", "\\|")  # of a regular expression
         print(f"| {name} | {wrong} | {told} | {'yes' if is_right else 'NO'} | {epoch} | {', '.join(others)} |")
     print(f"\n{counts[True]} right, {counts[False]} not.")
 

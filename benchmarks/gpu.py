@@ -18,6 +18,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would kee
 
 import detection
 import measure
+import ours
 import training_step
 
 
@@ -59,7 +60,7 @@ class Watch:
 def compare(sides, repeats, *, images):
     """Medians of the sides in turn; then each by itself, watched."""
     found = measure.interleaved(sides, repeats)
-    measure.print_table(found)
+    measure.print_table(found, sides=sides)
     for name, runs in found.items():
         with Watch() as watch:
             for _ in range(repeats):
@@ -69,7 +70,7 @@ def compare(sides, repeats, *, images):
 
 def detection_parts(side, settings, repeats):
     """Where the time of a detection goes: `{part: function}` on the host before, on the device, on the host after."""
-    model = detection.detector(side, settings)
+    model = ours.detector(side, settings)
     image = detection.generated_image(settings["IMAGE_MAX_DIM"])
     molded, metas, windows = model.mold_inputs([image])
     unmold = model._predict(molded, metas)
@@ -84,7 +85,7 @@ def detection_parts(side, settings, repeats):
 
 def step_parts(precision, settings, layers, repeats):
     """Where the time of a step goes: forward and loss alone, and the whole."""
-    model = training_step.trainer(settings, precision, layers)
+    model = ours.trainer(settings, precision, layers)
     batch = training_step.generated_batch(model.config)
     parts = {
         "step": lambda: model.keras_model.train_on_batch(batch),
@@ -99,7 +100,7 @@ def main():
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--layers", default="all", choices=training_step.STAGES)
+    parser.add_argument("--layers", default="all", choices=ours.STAGES)
     parser.add_argument("--precision", nargs="+", default=["mixed_bfloat16"])
     parser.add_argument("--detections", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=20)

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import keras
 import measure
-from detection import detector, fill_places, generated_image
-from training_step import generated_batch, trainer
+from detection import fill_places, generated_image
+from ours import detector, trainer
+from training_step import generated_batch
 
 #: What each quantity is set to while the others stay at rest.
 SWEEPS = {
     "size": (128, 256, 512, 1024),
-    "batch": (1, 2, 4, 8),
-    "proposals": (100, 300, 1000, 2000, 4000),
-    "instances": (1, 10, 50, 100, 400),
-    "classes": (2, 20, 81, 300, 1200),
+    "batch": (1, 2, 4),
+    "proposals": (100, 300, 1000, 3000),
+    "instances": (1, 20, 100, 400),
+    "classes": (2, 81, 300, 1200),
 }
 AT_REST = {"size": 256, "batch": 1, "proposals": 1000, "instances": 20, "classes": 81}
 

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+_OF_OURS = ("PYTHONPATH", "KERAS_BACKEND")  # variables of the environment that are none of the others' business
+
 
 class Measured(NamedTuple):
     """Seconds on the clock and of all cores together."""
@@ -41,15 +43,16 @@ def _timed(function):
 
 
 class OtherProgram:
-    """Code that needs a Python of its own, in a process of its own: a function that runs its task once.
+    """A side of a comparison in a process, and with a Python, of its own: a function that runs its task once.
 
-    script: `original.py` or `torchvision_model.py`, which end in `answer`. arguments: of its task, JSON. last: what it
-    told of the last run.
+    script: `ours.py`, `original.py` or `torchvision_model.py`, which end in `answer`. arguments: of its task, JSON.
+    last: what it told of the last run.
     """
 
     def __init__(self, script, python, task, arguments, *options):
         command = [python, Path(__file__).with_name(script), task, json.dumps(arguments), *options]
-        own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_BACKEND")}
+        is_ours = python == sys.executable
+        own = {name: value for name, value in os.environ.items() if is_ours or name not in _OF_OURS}
         self._process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
         )
@@ -99,6 +102,11 @@ def add_others(parser, *, torchvision=False):
         )
 
 
+def ours(task, **arguments):
+    """This package at a task of `ours.py`."""
+    return OtherProgram("ours.py", sys.executable, task, arguments)
+
+
 def original(args, task, **arguments):
     """Matterport's package, or a fork of it, at a task of `original.py`, as `add_others` was told."""
     return OtherProgram("original.py", args.original_python, task, arguments, "--original", args.original)
@@ -111,8 +119,11 @@ def torchvision(args, task, **arguments):
     return OtherProgram("torchvision_model.py", args.torchvision_python, task, arguments)
 
 
-def print_table(found, *, baseline=None):
-    """Medians, minimum and maximum per side, and how many times as fast as the baseline it is (default: the first)."""
+def print_table(found, *, baseline=None, sides=()):
+    """Medians, minimum and maximum per side, and how many times as fast as the baseline it is (default: the first).
+
+    sides: those of `interleaved`, for the peak of memory of each that has a process.
+    """
     wall = {name: [run.wall for run in runs] for name, runs in found.items()}
     baseline = baseline or next(iter(found))
     reference = statistics.median(wall[baseline])
@@ -120,7 +131,9 @@ def print_table(found, *, baseline=None):
     for name, values in wall.items():
         median, cpu = statistics.median(values), statistics.median(run.cpu for run in found[name])
         times = reference / median
-        print(f"{name:32} {median:10.3f} {min(values):8.3f} {max(values):8.3f} {cpu:8.2f} {times:28.2f}")
+        line = f"{name:32} {median:10.3f} {min(values):8.3f} {max(values):8.3f} {cpu:8.2f} {times:28.2f}"
+        peak = f"   peak {sides[name].last['peak_mb']:.0f} MB" if name in sides else ""
+        print(line + peak)
 
 
 def print_machine():

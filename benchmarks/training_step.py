@@ -8,13 +8,10 @@ python benchmarks/training_step.py --torchvision-python /env/bin/python
 import argparse
 import os
 import tempfile
-import time
 
 import measure
 import numpy as np
-
-from mrcnn_plus.config import Config
-from mrcnn_plus.mask_rcnn import MaskRCNN
+from ours import STAGES, trainer
 
 
 def settings_of(args):
@@ -26,22 +23,6 @@ def settings_of(args):
         "IMAGE_MIN_DIM": args.size,
         "IMAGE_MAX_DIM": args.size,
     }
-
-
-def trainer(settings, precision, layers, weights=None):
-    """A model that is ready to train these layers."""
-    own = {"NAME": "benchmark", "SEED": 0, "PRECISION": precision}
-    config = type("BenchmarkConfig", (Config,), {**settings, **own})()
-    model = MaskRCNN("training", config, tempfile.mkdtemp())
-    if weights:
-        model.keras_model.load_weights(weights, by_name=True)
-    model.set_trainable(STAGES[layers], verbose=0)
-    model.compile(config.LEARNING_RATE, config.LEARNING_MOMENTUM)
-    return model
-
-
-#: The layers of a stage as Matterport's `train` spells them.
-STAGES = {"heads": r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)", "all": ".*"}
 
 
 def generated_batch(config, *, objects=20):
@@ -69,32 +50,23 @@ def generated_batch(config, *, objects=20):
 
 
 def sides_of(args, settings, folder):
-    """`{name: function that runs a step}`, each warmed up, of what the command line asks for."""
+    """`{name: function that runs a step}`, each after its first step, of what the command line asks for."""
     weights, batch_file = os.path.join(folder, "weights.h5"), os.path.join(folder, "batch.npz")
     model = trainer(settings, "float32", args.layers)
     model.keras_model.save_weights(weights)
-    inputs = generated_batch(model.config)
-    np.savez(batch_file, **inputs)
-    sides = {}
-    if args.original:
-        sides["original"] = measure.original(
-            args, "training_step", settings=settings, weights=weights, batch=batch_file, layers=args.layers
-        )
+    np.savez(batch_file, **generated_batch(model.config))
+    files = {"settings": settings, "weights": weights, "batch": batch_file, "layers": args.layers}
+    sides = {"original": measure.original(args, "training_step", **files)} if args.original else {}
     for precision in args.precision:
-        keras_model = trainer(settings, precision, args.layers, weights).keras_model
-        start = time.perf_counter()
-        logs = keras_model.train_on_batch(inputs, return_dict=True)
-        print(f"{precision}: first step {time.perf_counter() - start:.1f} s, losses {_losses(logs)}")
-        sides[precision] = lambda keras_model=keras_model: keras_model.train_on_batch(inputs)
+        sides[precision] = measure.ours("training_step", **files, precision=precision)
         if args.torchvision_python:
             given = {"size": args.size, "num_classes": settings["NUM_CLASSES"], "batch": batch_file}
             sides[f"torchvision {precision}"] = measure.torchvision(
                 args, "training_step", **given, layers=args.layers, precision=precision
             )
     for name, side in sides.items():
-        if isinstance(side, measure.OtherProgram):
-            side()
-            print(f"{name}: losses {_losses(side.last)}, peak {side.last['peak_mb']:.0f} MB")
+        first = side()
+        print(f"{name}: first step {first.wall:.1f} s, losses {_losses(side.last)}")
     return sides
 
 
@@ -113,9 +85,8 @@ def main():
         sides = sides_of(args, settings_of(args), folder)
         print(f"\nTraining step, {args.layers}, {args.backbone}, {args.size} x {args.size}, {args.batch} images")
         measure.print_machine()
-        measure.print_table(measure.interleaved(sides, args.repeats))
+        measure.print_table(measure.interleaved(sides, args.repeats), sides=sides)
         measure.close_others(sides)
-    print(f"peak memory {measure.peak_memory_mb():.0f} MB")
 
 
 def _losses(logs):
