@@ -106,7 +106,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=20)
     measure.add_others(parser, torchvision=True)
     args = parser.parse_args()
-    args.side = args.precision
+    args.side, args.filled = args.precision, False
 
     measure.print_machine()
     with tempfile.TemporaryDirectory() as folder:

@@ -22,6 +22,7 @@ def settings_of(args):
         "IMAGES_PER_GPU": args.batch,
         "IMAGE_MIN_DIM": args.size,
         "IMAGE_MAX_DIM": args.size,
+        "USE_RPN_ROIS": not args.filled,
     }
 
 
@@ -40,7 +41,11 @@ def generated_batch(config, *, objects=20):
     boxes[:, :objects] = np.concatenate([corner, corner + side], axis=2) * height
     class_ids = np.zeros((batch, slots), np.int32)
     class_ids[:, :objects] = rng.integers(1, config.NUM_CLASSES, (batch, objects))
-    return {
+    given_rois = {}
+    if not config.USE_RPN_ROIS:  # all near objects, so that as many are positive as a sample may hold
+        near = boxes[:, rng.integers(0, objects, config.POST_NMS_ROIS_TRAINING)]
+        given_rois["input_roi"] = near + rng.uniform(-3, 3, near.shape).astype(np.float32)
+    return given_rois | {
         "input_image": rng.normal(0, 50, (batch, height, width, channels)).astype(np.float32),
         "input_image_meta": metas,
         "input_gt_class_ids": class_ids,
@@ -76,10 +81,15 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--layers", choices=STAGES, default="all")
+    parser.add_argument(
+        "--filled", action="store_true", help="ROIs near objects, a third of them positive, in place of the RPN's"
+    )
     parser.add_argument("--precision", nargs="*", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--repeats", type=int, default=5)
     measure.add_others(parser, torchvision=True)
     args = parser.parse_args()
+    if args.filled and args.torchvision_python:
+        parser.error("--filled: torchvision takes no ROIs; leave out one of the two")
 
     with tempfile.TemporaryDirectory() as folder:
         sides = sides_of(args, settings_of(args), folder)
