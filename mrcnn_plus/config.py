@@ -224,9 +224,9 @@ class Config(ConfigBase):
     # tenth of the images is an error still.
     SKIP_BAD_IMAGES = False
 
-    # Whether training keeps what `load_mask` returned, packed in memory, and asks for it once for each image. For masks
-    # that are slow to make, such as a file for each instance; `load_mask` has to return the same every time. Some KB to
-    # some tens of KB for an image; with USE_MULTIPROCESSING each process keeps its own.
+    # Whether training keeps what `load_mask` returned, packed in memory, and asks for it once for each image and stage.
+    # For masks that are slow to make, such as a file for each instance; `load_mask` has to return the same every time.
+    # Some KB to some tens of KB for an image; with USE_MULTIPROCESSING each process keeps its own.
     CACHE_ANNOTATIONS = False
 
     # Order of the training images (not in Matterport, which shuffles):

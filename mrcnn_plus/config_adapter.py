@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
+
+import numpy as np
 
 from mrcnn_plus.config import Config
-from mrcnn_plus.config_base import ConfigBase
+from mrcnn_plus.config_base import ConfigBase, equal_values
 from mrcnn_plus.lint.settings_source import find_setting
 
 logger = logging.getLogger(__name__)
@@ -36,11 +39,35 @@ class _Adapter(Config):
         if not name.startswith("_") and name not in vars(ConfigBase):
             own = vars(self)
             if name not in own and "_given" in own:
-                try:
-                    return getattr(own["_given"], name)
-                except AttributeError:
-                    pass
+                has_it, value = _ask(own["_given"], name)
+                if has_it:
+                    return value
         return super().__getattribute__(name)
+
+    def is_overridden(self, name):
+        if super().is_overridden(name):
+            return True
+        has_it, value = _ask(self._given, name)  # perhaps since this adapter was made
+        return has_it and not equal_values(value, getattr(Config, name, None))
+
+    def __reduce__(self):
+        return _restore, (self._given, {name: value for name, value in vars(self).items() if name != "_given"})
+
+
+def _restore(given, own):
+    config = as_config(given)
+    vars(config).update(own)
+    return config
+
+
+def _ask(given, name):
+    """`(whether the object has the setting, its value)`; None of an object that answers to every name is no value."""
+    try:
+        value = getattr(given, name)
+    except AttributeError:
+        return False, None
+    is_real = value is not None or name in dir(given) or (isinstance(given, Mapping) and name in given)
+    return is_real, value
 
 
 def as_config(given):
@@ -82,10 +109,10 @@ def _values(given):
         if name.startswith("_") or (name in vars(ConfigBase) and not name.isupper()):
             continue
         try:
-            value = getattr(given, name)
+            has_it, value = _ask(given, name)
         except Exception:  # a property of the program's that fails is not asked for by anybody
             continue
-        if name.isupper() or not callable(value):
+        if has_it and (name.isupper() or not callable(value)):
             values[name] = value
     return values
 
@@ -93,13 +120,13 @@ def _values(given):
 def _from_derived(values):
     """Derived values that have to be set, for the object has them and lacks settings that they are computed from."""
     found = {}
-    if "BATCH_SIZE" in values and "IMAGES_PER_GPU" not in values:
+    if values.get("BATCH_SIZE") is not None and "IMAGES_PER_GPU" not in values:
         found["BATCH_SIZE"] = values["BATCH_SIZE"]
-    if "IMAGE_SHAPE" in values:
+    if values.get("IMAGE_SHAPE") is not None:
         side = "IMAGE_MIN_DIM" if values.get("IMAGE_RESIZE_MODE") == "crop" else "IMAGE_MAX_DIM"
         if side not in values:
             found["IMAGE_SHAPE"] = values["IMAGE_SHAPE"]
-        elif "IMAGE_CHANNEL_COUNT" not in values and len(values["IMAGE_SHAPE"]) == 3:
+        elif "IMAGE_CHANNEL_COUNT" not in values and np.shape(values["IMAGE_SHAPE"]) == (3,):
             found["IMAGE_CHANNEL_COUNT"] = int(values["IMAGE_SHAPE"][2])
     return found
 

@@ -3,6 +3,7 @@
 import argparse
 import copy
 import linecache
+import pickle
 import types
 
 import numpy as np
@@ -154,3 +155,35 @@ def test_a_wrong_value_is_a_config_error(tmp_path):
     given.IMAGE_MAX_DIM = 100
     with pytest.raises(ConfigError, match=r"Plain\.IMAGE_MAX_DIM"):
         check_config(as_config(given))
+
+
+def test_a_setting_that_the_object_gets_later_counts_as_set():
+    given = types.SimpleNamespace(NAME="later", NUM_CLASSES=2)
+    config = as_config(given)
+    assert not config.is_overridden("VALIDATION_STEPS")
+    given.VALIDATION_STEPS = 5
+    assert config.is_overridden("VALIDATION_STEPS") and config.VALIDATION_STEPS == 5
+
+
+def test_an_object_that_answers_none_to_every_name_has_what_it_was_given():
+    class DotDict(dict):
+        __getattr__ = dict.get
+
+    config = as_config(DotDict(NAME="dots", NUM_CLASSES=3, IMAGE_MAX_DIM=256, SEED=None))
+    assert (config.NUM_CLASSES, config.IMAGE_MAX_DIM, config.IMAGES_PER_GPU) == (3, 256, Config.IMAGES_PER_GPU)
+    assert config.CACHE_ANNOTATIONS is False and config.SEED is None
+
+
+def test_a_placeholder_for_a_derived_value_is_none():
+    class Placeholder:
+        NAME, IMAGE_MAX_DIM, IMAGE_SHAPE, BATCH_SIZE = "later", 512, None, None
+
+    assert as_config(Placeholder()).IMAGE_MAX_DIM == 512
+
+
+def test_an_adapter_survives_pickling_and_copying():
+    given = types.SimpleNamespace(NAME="pickled", NUM_CLASSES=4)
+    config = as_config(given)
+    config.IMAGE_MAX_DIM = 256
+    for twin in (pickle.loads(pickle.dumps(config)), copy.copy(config)):
+        assert (twin.NAME, twin.NUM_CLASSES, twin.IMAGE_MAX_DIM) == ("pickled", 4, 256)

@@ -112,6 +112,7 @@ def _ipython():
         yield
         return
     package, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    package.get_ipython = lambda: None  # for Matplotlib: this is no notebook
     package.display, display.display, display.HTML, display.Image = display, print, str, str
     sys.modules.update({"IPython": package, "IPython.display": display})
     try:

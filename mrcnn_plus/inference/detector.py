@@ -27,7 +27,7 @@ class Detector:
         trains = model.network.training_settings is not None
         self._constant = execution.takes_constant_weights(settings.JIT_COMPILE) and not trains
         self._constant_models, self._made_with = {}, None
-        self._usual_size = (settings.IMAGE_MAX_DIM,) * 2 if settings.IMAGE_RESIZE_MODE == "square" else None
+        self._usual_size = None
         self._making = threading.Lock()
 
     def __call__(self, molded_images, image_metas, anchors):
@@ -47,10 +47,13 @@ class Detector:
     def _with_the_weights_of_now(self, image_size):
         """The function with constant weights for such images; a new one if the weights have changed since it was made.
 
-        There are two at the most: for the size that all images have in the mode "square", and for all other sizes.
+        There are two at the most: for the size of the first image, which all have in the mode "square", and for all
+        other sizes.
         """
-        known_size = self._usual_size if image_size == self._usual_size else None
         with self._making:
+            if self._usual_size is None:
+                self._usual_size = image_size
+            known_size = image_size if image_size == self._usual_size else None
             if self._made_with is None:
                 self._sums = execution.sums_of(self.model.weights)
             sums = self._sums().numpy()

@@ -12,18 +12,20 @@ class OccupiedRows(keras.layers.Layer):
     an image that hold something come first. Returns the tensors.
 
     n is rounded up to a multiple of `step`, because a new size costs the convolutions that follow some preparation, and
-    is at least `step`, because TensorFlow fails at convolutions of no image. It depends on the image, so XLA cannot
-    compile the graph; on JAX, which always compiles, a file that has this layer still loads, and all rows stay.
+    is not 0, because TensorFlow fails at convolutions of no image. It depends on the image, so XLA cannot compile the
+    graph, and Keras is told so; on JAX, which always compiles, a file that has this layer still loads, and all N rows
+    stay.
     """
 
     def __init__(self, *, step=4, **kwargs):
         super().__init__(**{"dtype": "float32", "trainable": False, "autocast": False, **kwargs})
         self.step = int(step)
+        self.supports_jit = keras.backend.backend() == "jax"
 
     def call(self, inputs):
         class_ids, *tensors = inputs
         if keras.backend.backend() == "jax":
-            return tensors
+            return [tensor[:, : class_ids.shape[1]] for tensor in tensors]
         occupied = ops.any(class_ids > 0, axis=0)
         count = ops.sum(ops.cast(occupied, "int32"))
         count = ops.maximum((count + self.step - 1) // self.step, 1) * self.step

@@ -42,6 +42,7 @@ class ProposalLayer(keras.layers.Layer):
         self.bbox_std_dev = [float(value) for value in bbox_std_dev]
         self.min_size = float(min_size)
         self.compiled = bool(compiled)
+        self.supports_jit = self.compiled or keras.backend.backend() != "tensorflow"
 
     def call(self, inputs):
         return self.steps(inputs)["proposals"]

@@ -55,9 +55,11 @@ FAILING = {
     ),
     "RUN024": (
         history(
-            classes_seen=2.0, val_classes_seen=3.0, run={"classes": {"a": {"rois": 400, "taken_for": 1, "right": 1}}}
+            classes_seen=2.0,
+            val_classes_seen=3.0,
+            run={"classes": {"a": {"rois": 400, "taken_for": 1, "right": 1}, "b": {"rois": 0}, "c": {"rois": 9}}},
         ),
-        "training meets 2 of them",
+        "training meets no more than 2",
     ),
     "RUN030": (history(anchor_iou=0.18, anchor_scale=5.0), "they are too large"),
     "RUN031": (history(positive_anchors=0.02, positive_rois=0.0), "positive anchors in an image"),
@@ -136,6 +138,20 @@ FAILING = {
 
 def codes(report):
     return [finding.code for finding in report]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": {"a": {"rois": 400}, "b": {"rois": 9}}},
+        {"classes": {"a": {"rois": 40}, "b": {"rois": 0}}},
+        {"data": {"train": {"images": 100_000}, "val": {"images": 80}}},
+    ],
+    ids=["every class was met", "few objects", "an epoch shows few of the images"],
+)
+def test_classes_that_training_may_meet_in_other_epochs_are_not_called_missing(changes):
+    run = {"classes": {"a": {"rois": 400}, "b": {"rois": 0}}, **changes}
+    assert "RUN024" not in codes(verdicts_on(history(classes_seen=2.0, val_classes_seen=3.0, run=run)))
 
 
 def test_every_rule_has_a_history_that_it_finds():

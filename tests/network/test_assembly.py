@@ -181,3 +181,14 @@ def test_rows_without_a_target_are_left_out_of_the_mask_head_and_change_no_loss(
     assert rows[False] == (20 if keras.backend.backend() == "jax" else 16)
     for name, loss in losses[True].items():
         np.testing.assert_allclose(*(ops.convert_to_numpy(value) for value in (loss, losses[False][name])), rtol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's XLA")
+def test_xla_is_never_asked_to_compile_a_graph_whose_shapes_vary(network):
+    varying = keras.Model(*network.training_graph(compiled=False))
+    with pytest.warns(UserWarning, match="jit_compile"):
+        varying.compile(jit_compile=True)
+    assert varying.jit_compile is False
+    static = keras.Model(*network.training_graph(compiled=True))
+    static.compile(jit_compile=True)
+    assert static.jit_compile is True

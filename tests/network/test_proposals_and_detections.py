@@ -118,3 +118,9 @@ def test_rows_that_are_padding_in_all_images_are_left_out(found, rows):
     (left,) = OccupiedRows()([ops.convert_to_tensor(detections[..., 4]), ops.convert_to_tensor(detections)])
     left = ops.convert_to_numpy(left)
     np.testing.assert_array_equal(left, detections[:, :rows])
+
+
+def test_longer_tensors_are_cut_to_the_rows_that_class_ids_have():
+    class_ids, boxes = np.ones((2, 4), "int32"), np.ones((2, 9, 4), "float32")
+    (left,) = OccupiedRows(step=3)([ops.convert_to_tensor(class_ids), ops.convert_to_tensor(boxes)])
+    assert tuple(left.shape) == (2, 4, 4)

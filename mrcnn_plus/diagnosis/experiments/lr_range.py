@@ -71,8 +71,18 @@ class LearningRateRange(Result):
     @property
     def falls(self) -> bool:
         """Whether the loss falls by a tenth and by more than the noise of the batches explains."""
-        noise = statistics.pstdev(self.losses[: self._first]) * math.sqrt((1 - _MEMORY) / (1 + _MEMORY))
-        return self.smoothed[self.lowest] < min(0.9 * self.level, self.level - 3 * noise)
+        return self.smoothed[self.lowest] < min(0.9 * self.level, self.level - 3 * self._noise)
+
+    @property
+    def rises_after_lowest(self) -> bool:
+        """Whether the loss ends above its lowest by more than that noise, and the sweep did not just end there."""
+        values = self.smoothed
+        return values[-1] > values[self.lowest] + 3 * self._noise
+
+    @property
+    def _noise(self) -> float:
+        """Standard deviation of the smoothed loss at the lowest rates."""
+        return statistics.pstdev(self.losses[: self._first]) * math.sqrt((1 - _MEMORY) / (1 + _MEMORY))
 
     @property
     def suggestion(self) -> float | None:
@@ -136,7 +146,7 @@ def rate_too_high(facts, *, margin=3.0):
     breaks_out, lowest = result.diverges_at, result.rates[result.lowest]
     if breaks_out is not None:
         limit, told = breaks_out / margin, f"the loss breaks out at {breaks_out:.2g}"
-    elif result.falls:
+    elif result.falls and result.rises_after_lowest:
         limit, told = lowest, f"the loss is lowest at {lowest:.2g} and rises after it"
     else:
         return

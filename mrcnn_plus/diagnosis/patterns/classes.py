@@ -210,27 +210,28 @@ def validation_labels_differ(facts, *, least_gap=0.2, most_lost_boxes=0.6):
     fix="Divide the images anew, so that every class is in both sets (`mrcnn-plus check-data` counts them), or leave "
     "the class out of both.",
 )
-def class_only_in_validation(facts, *, least_epochs=2, least_rois=100):
-    """In no epoch does training meet as many classes as validation, though it meets objects enough.
+def class_only_in_validation(facts, *, least_epochs=2, least_rois=100, least_share=0.1):
+    """In no epoch does training meet as many classes as validation, though it meets objects and images enough.
 
-    least_rois: positive ROIs of the last epoch of training, below which a class may be missing by chance.
+    least_rois: positive ROIs of the last epoch of training, below which a class may be missing by chance. So it may
+    where an epoch shows less than half the images. least_share: of the classes, that are missing.
     """
     history = facts.history
     trained, validated = (finite(history.values(name)) for name in ("classes_seen", "val_classes_seen"))
-    if min(len(trained), len(validated)) < least_epochs or max(trained) >= max(validated):
+    if min(len(trained), len(validated)) < least_epochs or max(trained) > (1 - least_share) * max(validated):
         return
     by_class = {name: row["rois"] for name, row in (history.run.get("classes") or {}).items()}
-    if sum(by_class.values()) < least_rois:
-        return
     never = [name for name, rois in by_class.items() if not rois]
+    if sum(by_class.values()) < least_rois or not never or not _shows_most_images(history):
+        return
     yield Violation(
-        f"validation has objects of {max(validated):.0f} classes, and training meets {max(trained):.0f} of them in an "
-        "epoch at the most.",
+        f"validation has objects of {max(validated):.0f} classes, and training meets no more than {max(trained):.0f} "
+        "in any epoch.",
         where="val_mrcnn_class_loss",
         value=int(max(trained)),
         evidence=[
             *reading.courses(history, "classes_seen", "val_classes_seen", "mrcnn_class_loss", "val_mrcnn_class_loss"),
-            f"without a positive ROI in the last epoch of training: {', '.join(never) or 'none'}",
+            f"without a positive ROI in the last epoch of training: {', '.join(never[:20])}",
         ],
         causes=[
             *reading.lint_causes(history, "DAT020", "DAT022"),
@@ -239,3 +240,10 @@ def class_only_in_validation(facts, *, least_epochs=2, least_rois=100):
         ],
         experiment=reading.FIRST_BATCH,
     )
+
+
+def _shows_most_images(history):
+    """Whether an epoch shows at least half of the training images."""
+    images, settings = reading.images_of(history, "train"), history.settings
+    batch = settings.get("BATCH_SIZE") or settings.get("IMAGES_PER_GPU") or 1
+    return images is not None and 2 * batch * (settings.get("STEPS_PER_EPOCH") or 0) >= images
