@@ -70,8 +70,6 @@ def training_step(settings, weights, batch, layers):
         given["input_gt_boxes"].astype(np.int32),
         given["input_gt_masks"],
     ]
-    if not config.USE_RPN_ROIS:
-        inputs.append(given["input_roi"].astype(np.int32))
 
     def step():
         values = np.ravel(model.keras_model.train_on_batch(inputs, []))
