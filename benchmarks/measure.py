@@ -1,5 +1,6 @@
 """What the benchmarks share: interleaved repeats, medians, memory, and a description of the machine."""
 
+import argparse
 import json
 import os
 import platform
@@ -69,6 +70,14 @@ class OtherProgram:
     def close(self):
         self._process.stdin.close()
         self._process.wait()
+
+
+def task_parser(tasks, description):
+    """The command line by which an `OtherProgram` is told one of `{name: task}` and its arguments."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=tasks)
+    parser.add_argument("arguments", help="JSON")
+    return parser
 
 
 def answer(task, arguments):

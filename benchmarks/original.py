@@ -6,7 +6,6 @@ starts this file with that Python, tells it what to run, and from then on asks i
 imported here. The README of `benchmarks` says which versions the fork needs.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -125,9 +124,7 @@ TASKS = {"detection": detection, "training_step": training_step, "input_pipeline
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("arguments", help="JSON")
+    parser = measure.task_parser(TASKS, __doc__)
     parser.add_argument("--original", required=True, help="folder that holds the package mrcnn")
     args = parser.parse_args()
     sys.path.insert(0, args.original)

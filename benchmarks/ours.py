@@ -1,6 +1,5 @@
 """This package at the tasks that benchmarks compare, in a process of its own, as the others are."""
 
-import argparse
 import tempfile
 
 import measure
@@ -67,10 +66,7 @@ TASKS = {"detection": detection, "training_step": training_step}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("arguments", help="JSON")
-    args = parser.parse_args()
+    args = measure.task_parser(TASKS, __doc__).parse_args()
     measure.answer(TASKS[args.task], args.arguments)
 
 

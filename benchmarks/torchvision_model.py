@@ -5,8 +5,6 @@
 starts this file. Sampling and proposals are set as ours, so that both do the same work; the weights are random.
 """
 
-import argparse
-
 import measure
 import numpy as np
 import torch
@@ -111,10 +109,7 @@ TASKS = {"detection": detection, "training_step": training_step}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("arguments", help="JSON")
-    args = parser.parse_args()
+    args = measure.task_parser(TASKS, __doc__).parse_args()
     measure.answer(TASKS[args.task], args.arguments)
 
 
