@@ -18,14 +18,14 @@ class Detector:
     """
 
     def __init__(self, model):
-        settings = model.settings
-        compiled = execution.compiles(settings.JIT_COMPILE)
-        inputs, outputs = model.network.instance_graph(settings, compiled=compiled)
+        config = model.settings
+        compiled = execution.compiles(config.JIT_COMPILE)
+        inputs, outputs = model.network.instance_graph(config, compiled=compiled)
         self.model = fold_frozen_norms(keras.Model(inputs, outputs, name="mask_rcnn_instances"))
         self.model.jit_compile = compiled
         # A network that is trained changes too often.
         trains = model.network.training_settings is not None
-        self._constant = execution.takes_constant_weights(settings.JIT_COMPILE) and not trains
+        self._constant = not trains and execution.takes_constant_weights(config.JIT_COMPILE, config.CONSTANT_WEIGHTS)
         self._constant_models, self._made_with = {}, None
         self._usual_size = None
         self._making = threading.Lock()
@@ -38,14 +38,17 @@ class Detector:
         """
         inputs = [np.asarray(values, np.float32) for values in (molded_images, image_metas, anchors)]
         if self._constant:
-            network = self._with_the_weights_of_now(inputs[0].shape[1:3])
+            network, is_new = self._with_the_weights_of_now(inputs[0].shape[1:3])
             detections, masks = network(*map(keras.ops.convert_to_tensor, inputs))
+            if is_new:
+                execution.give_back_memory()
         else:
             detections, masks = self.model.predict_on_batch(inputs)
         return np.asarray(detections), np.asarray(masks)
 
     def _with_the_weights_of_now(self, image_size):
-        """The function with constant weights for such images; a new one if the weights have changed since it was made.
+        """The function with constant weights for such images, and whether it is a new one, as it is if the weights have
+        changed since the last was made.
 
         There are two at the most: for the size of the first image, which all have in the mode "square", and for all
         other sizes.
@@ -59,6 +62,7 @@ class Detector:
             sums = self._sums().numpy()
             if not np.array_equal(sums, self._made_with):
                 self._constant_models, self._made_with = {}, sums
-            if known_size not in self._constant_models:
+            is_new = known_size not in self._constant_models
+            if is_new:
                 self._constant_models[known_size] = execution.with_constant_weights(self.model, known_size)
-            return self._constant_models[known_size]
+            return self._constant_models[known_size], is_new

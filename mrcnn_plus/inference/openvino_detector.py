@@ -117,9 +117,28 @@ def _convert(model, path):
     network = openvino.Core().read_model(exported)
     # Keras 3.15 leaves intermediate results of the traced function as further outputs behind those of the model.
     results = network.get_results()[: len(model.outputs)]
-    openvino.serialize(openvino.Model(results, network.get_parameters(), model.name), path)
+    network = openvino.Model(results, network.get_parameters(), model.name)
+    _drop_undone_transposes(network)
+    openvino.serialize(network, path)
     for file in (exported, exported.with_suffix(".bin")):
         file.unlink()
+
+
+def _drop_undone_transposes(network):
+    """Where a transpose only undoes the one before it, read what there was before both.
+
+    OpenVINO drops such pairs by itself, but not where the value between them is an output, as the maps of the pyramid
+    are. Of the time of ResNet-101 at 1024 x 1024 they took a twelfth in float32 and a sixth in bfloat16.
+    """
+    orders = {
+        node: node.input_value(1).get_node().get_data()
+        for node in network.get_ops()
+        if node.get_type_name() == "Transpose" and node.input_value(1).get_node().get_type_name() == "Constant"
+    }
+    for node, order in orders.items():
+        before = node.input_value(0).get_node()
+        if before in orders and list(orders[before][order]) == sorted(order):
+            node.output(0).replace(before.input_value(0))
 
 
 def _move_into_place(unfinished, folder):

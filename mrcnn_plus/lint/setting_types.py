@@ -121,6 +121,7 @@ EXPECTED: dict[str, Expected] = {
     "IMAGES_PER_GPU": _whole(1),
     "PRECISION": _one_of(*PRECISIONS),
     "JIT_COMPILE": _or_none(_SWITCH),
+    "CONSTANT_WEIGHTS": _or_none(_SWITCH),
     "INFERENCE_ENGINE": _one_of("keras", "openvino"),
     "WORKERS": _or_none(_whole(0)),
     "USE_MULTIPROCESSING": _SWITCH,

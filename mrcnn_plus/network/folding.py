@@ -53,23 +53,33 @@ def _readers(model):
 
 
 class NormedConv2D(layers.Layer):
-    """A `Conv2D` and the frozen `BatchNorm` after it, computed in one go with the variables of both."""
+    """A `Conv2D` and the frozen `BatchNorm` after it, computed in one go with the variables of both.
+
+    constants: kernel and bias where the weights are constants, see `execution.with_constant_weights`.
+    """
+
+    constants = None
 
     def __init__(self, conv, norm, **kwargs):
         super().__init__(**{"dtype": conv.dtype_policy, **kwargs})
         self.conv, self.norm = conv, norm
         self.built = True
 
-    def call(self, inputs):
+    def products(self):
+        """Kernel and bias of both, in the dtype of the computation."""
         conv, norm = self.conv, self.norm
         gamma, beta, mean, variance = (
             ops.cast(value, "float32") for value in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
         )
         scale = gamma * ops.rsqrt(variance + norm.epsilon)
         bias = ops.cast(conv.bias, "float32") if conv.use_bias else 0.0
-        kernel = ops.cast(ops.cast(conv.kernel, "float32") * scale, inputs.dtype)
-        outputs = ops.conv(inputs, kernel, strides=list(conv.strides), padding=conv.padding)
-        return add_bias(outputs, ops.cast((bias - mean) * scale + beta, outputs.dtype))
+        kernel = ops.cast(conv.kernel, "float32") * scale
+        return [ops.cast(value, self.compute_dtype) for value in (kernel, (bias - mean) * scale + beta)]
+
+    def call(self, inputs):
+        kernel, bias = self.constants or self.products()
+        outputs = ops.conv(inputs, kernel, strides=list(self.conv.strides), padding=self.conv.padding)
+        return add_bias(outputs, bias)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

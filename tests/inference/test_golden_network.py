@@ -57,7 +57,7 @@ def results(model):
     With weights in variables: constant ones are compared with these below.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execution, "takes_constant_weights", lambda jit_compile: False)
+        patch.setattr(execution, "takes_constant_weights", lambda *settings: False)
         found = model.detect([skimage.data.astronaut(), skimage.data.coffee()])
     vars(model.detection_model).pop("detector")
     return dict(zip(("astronaut", "coffee"), found, strict=True))

@@ -99,6 +99,29 @@ def test_lower_precision_is_a_matter_of_the_setting(tmp_path, kept_in):
     np.testing.assert_allclose(ours[0]["scores"], theirs[0]["scores"], atol=0.02)
 
 
+def test_a_transpose_that_undoes_another_is_not_read_though_the_other_is_an_output():
+    """Image to columns, columns to image and on: as the maps of the pyramid between two convolutions."""
+    from openvino import Model, opset13
+
+    image = opset13.parameter([1, 3, 4, 5], np.float32)
+    there = opset13.transpose(opset13.relu(image), [0, 2, 3, 1])
+    back = opset13.transpose(there, [0, 3, 1, 2])
+    other = opset13.transpose(there, [0, 1, 3, 2])
+    network = Model([there, opset13.negative(back), opset13.negative(other)], [image])
+    value = RNG.normal(size=(1, 3, 4, 5)).astype("float32")
+    expected = list(openvino_answer(network, value))
+    openvino_detector._drop_undone_transposes(network)
+    assert sum(node.get_type_name() == "Transpose" for node in network.get_ops()) == 2
+    for ours, before in zip(openvino_answer(network, value), expected, strict=True):
+        np.testing.assert_array_equal(ours, before)
+
+
+def openvino_answer(network, value):
+    from openvino import Core
+
+    return Core().compile_model(network, "CPU")([value]).values()
+
+
 def test_without_openvino_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r"pip install .mrcnn-plus\[openvino\]"):

@@ -22,6 +22,7 @@ from mrcnn_plus.network.heads import MaskOfClass, PerRoi, PerRoiProduct
 from mrcnn_plus.network.normalization import BatchNorm, GroupNorm
 from mrcnn_plus.network.occupied_rows import OccupiedRows
 from mrcnn_plus.network.proposals import ProposalLayer
+from mrcnn_plus.network.pyramid import Upsampling
 from mrcnn_plus.network.roi_align import PyramidROIAlign
 from mrcnn_plus.network.rpn_targets import RPNTargetLayer
 
@@ -76,6 +77,7 @@ CASES = [
     (OccupiedRows, {"step": 2}, ["gt_class_ids", "boxes"]),
     (BatchNorm, {"train_bn": True, "axis": 2, "momentum": 0.5, "epsilon": 0.01, "scale": False}, ["P5"]),
     (GroupNorm, {"groups": 4, "epsilon": 0.01}, ["P5"]),
+    (Upsampling, {"size": (3, 2), "data_format": "channels_first", "interpolation": "bilinear"}, ["P5"]),
     (PerRoi, {"layer": layers.Conv2D(3, 2, strides=2, name="inside")}, ["pooled"]),
     (PerRoiProduct, {"layer": layers.Conv2D(3, 4, name="covering")}, ["pooled"]),
 ]
