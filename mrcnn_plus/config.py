@@ -265,6 +265,11 @@ class Config(ConfigBase):
     # where objects of a class truly overlap.
     DETECTION_NMS_THRESHOLD = 0.3
 
+    # Whether `detect` leaves out the padding that makes photos square (IMAGE_RESIZE_MODE "square"), down to multiples
+    # of 64 pixels: a photo of 3:2 then takes a fourth less time, one of 16:9 three eighths. Detections change a little,
+    # for the network has learnt with padding around.
+    DETECTION_CROP_PADDING = False
+
     # ---- Training ---------------------------------------------------------------------------------------------------
 
     # Steps of BATCH_SIZE images in an epoch. Images / BATCH_SIZE shows every image once per epoch; checkpoints and

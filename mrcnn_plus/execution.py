@@ -103,7 +103,8 @@ def sums_of(weights):
     """
     import tensorflow as tf
 
-    return tf.function(lambda: tf.stack([tf.reduce_sum(tf.cast(weight.value, tf.float32)) for weight in weights]))
+    sums = tf.function(lambda: tf.stack([tf.reduce_sum(tf.cast(weight.value, tf.float32)) for weight in weights]))
+    return sums.get_concrete_function()  # TensorFlow warns of functions that are traced for every new model
 
 
 def add_bias(features, bias):

@@ -274,6 +274,8 @@ class MaskRCNN:
         results, waiting, full = [None] * len(images), {}, set()
         for index, image in enumerate(images):
             molded = self.mold_inputs([image])
+            if self.config.DETECTION_CROP_PADDING:
+                molded = detection_inputs.crop_padding(*molded)
             shape = molded[0].shape
             waiting.setdefault(shape, []).append((index, image.shape, molded))
             if len(waiting[shape]) == self.config.BATCH_SIZE:

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from mrcnn_plus.constants import META_SIZE_WITHOUT_CLASSES, SIZE_STEP, round_up
+from mrcnn_plus.constants import META_FIELDS, META_SIZE_WITHOUT_CLASSES, SIZE_STEP, round_up
 from mrcnn_plus.data.instance_checks import fit_channels
 from mrcnn_plus.data.notices import warn_once
 from mrcnn_plus.errors import DatasetError
@@ -132,6 +132,21 @@ def mold_images(images, *, resize, mean_pixel, num_classes):
         metas.append(molding.compose_image_meta(0, image.shape, molded.shape, window, scale, active))
         molded_images.append(molded)
         windows.append(window)
+    return molded_images, metas, windows
+
+
+def crop_padding(molded_images, metas, windows):
+    """Leave out rows and columns of padding at the edges, in steps of 64 pixels, and move metas and windows along.
+
+    All in arrays of images that were molded to one size, as `MaskRCNN.mold_inputs` returns them; what is left holds the
+    windows of all. Steps of 64 leave every pixel where it was to the anchors and to the strides of the network.
+    """
+    top, left = windows[:, :2].min(axis=0) // SIZE_STEP * SIZE_STEP
+    bottom, right = (round_up(int(side)) for side in windows[:, 2:].max(axis=0))
+    molded_images, metas = molded_images[:, top:bottom, left:right], metas.copy()
+    metas[:, META_FIELDS["image_shape"]] = molded_images.shape[1:]
+    windows = windows - [top, left, top, left]
+    metas[:, META_FIELDS["window"]] = windows
     return molded_images, metas, windows
 
 

@@ -173,6 +173,7 @@ EXPECTED: dict[str, Expected] = {
     "DETECTION_MAX_INSTANCES": _whole(1),
     "DETECTION_MIN_CONFIDENCE": _or_none(_FROM_0_TO_1),
     "DETECTION_NMS_THRESHOLD": _FROM_0_TO_1,
+    "DETECTION_CROP_PADDING": _SWITCH,
     "STEPS_PER_EPOCH": _whole(1),
     "VALIDATION_STEPS": _whole(1),
     "OPTIMIZER": Expected(_is_optimizer, f"{_one_of(*OPTIMIZERS).text}, an optimizer, or a function that makes one"),

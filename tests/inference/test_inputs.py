@@ -9,10 +9,11 @@ from mrcnn_plus.data.notices import forget_notices
 from mrcnn_plus.errors import DatasetError
 from mrcnn_plus.geometry.molding import parse_image_meta
 from mrcnn_plus.geometry.resizing import ResizeSettings
-from mrcnn_plus.inference.inputs import as_color_image, as_list_of_images, as_molded, mold_images
+from mrcnn_plus.inference.inputs import as_color_image, as_list_of_images, as_molded, crop_padding, mold_images
 
 MEAN = np.array([100.0, 110.0, 120.0])
-RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +149,29 @@ def test_molded_images_and_metas_pass_also_as_lists():
 def test_what_is_not_molded_is_an_error(given, words):
     with pytest.raises(DatasetError, match="detect_molded: .*" + words):
         check(**given)
+
+
+# ---- padding ----
+
+
+def test_cropped_padding_is_all_that_is_gone_and_the_rest_lies_where_it_lay():
+    """Two of 512 x 256 and 512 x 320 in a square of 512: what is left is a multiple of 64 and holds both."""
+    photos = [RNG.integers(1, 256, (height, 512, 3), dtype=np.uint8) for height in (256, 320)]
+    resize = ResizeSettings(min_dim=512, max_dim=512, min_scale=0, mode="square")
+    whole = [np.stack(part) for part in mold_images(photos, resize=resize, mean_pixel=MEAN, num_classes=4)]
+    images, metas, windows = crop_padding(*whole)
+    assert images.shape == (2, 384, 512, 3)
+    np.testing.assert_array_equal(images, whole[0][:, 64:448])
+    np.testing.assert_array_equal(windows, whole[2] - [64, 0, 64, 0])
+    meta = parse_image_meta(metas)
+    np.testing.assert_array_equal(meta["window"], windows)
+    np.testing.assert_array_equal(meta["image_shape"], [[384, 512, 3]] * 2)
+    assert parse_image_meta(whole[1])["image_shape"][0].tolist() == [512, 512, 3], "the given ones are as they were"
+    for photo, image, (top, left, bottom, right) in zip(photos, images, windows, strict=True):
+        np.testing.assert_allclose(image[top:bottom, left:right] + MEAN, photo, atol=1e-4)
+
+
+def test_without_padding_nothing_is_cropped():
+    molded, _, window = mold(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    meta = np.zeros((1, 16))
+    assert crop_padding(molded[None], meta, np.array([window]))[0].shape == (1, 64, 64, 3)

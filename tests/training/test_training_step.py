@@ -10,6 +10,8 @@ import pytest
 
 from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.network.folding import NormedConv2D
+from mrcnn_plus.training.model import TrainingModel
 
 from ..support.tiny import CROWD_OF_SQUARES, DISC, SQUARE, Figures, FiveConvolutions, batch_of, step_by_step, weights_of
 
@@ -73,6 +75,35 @@ def with_objects_at_proposals(trainee, batch, count=2):
 @pytest.fixture(scope="module")
 def trainee(tmp_path_factory):
     return Trainee(GradientDescent(), tmp_path_factory.mktemp("trainee"))
+
+
+def test_folded_norms_learn_what_norms_learn(tmp_path, monkeypatch):
+    """In a step, frozen norms are a part of the convolution before them: gradients are those of the layers."""
+
+    class WithNorms(GradientDescent):
+        BACKBONE = "resnet18"
+
+    def after_a_step():
+        rng = np.random.default_rng(0)
+        trainee = Trainee(WithNorms(), tmp_path)
+        for weight in trainee.model.keras_model.weights:
+            if weight.name in ("gamma", "moving_variance"):
+                weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+            elif weight.name in ("beta", "moving_mean"):
+                weight.assign(rng.normal(0, 0.3, weight.shape))
+        trainee.initial = trainee.model.keras_model.get_weights()
+        _, moved = trainee.step(batch_of(Figures([2, 2]), trainee.config))
+        steps = [new - old for new, old in zip(trainee.model.keras_model.get_weights(), trainee.initial, strict=True)]
+        return trainee.model.keras_model, moved, steps
+
+    keras_model, moved, steps = after_a_step()
+    assert {"bn_conv1", "conv1", "bn5a_branch2a", "res5a_branch2a"} <= moved
+    assert not any(isinstance(layer, NormedConv2D) for layer in keras_model.layers), "its layers stay Matterport's"
+    monkeypatch.delattr(TrainingModel, "call")
+    _, also_moved, expected = after_a_step()
+    assert moved == also_moved
+    for ours, theirs in zip(steps, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max() + 1e-7)
 
 
 # ---- awkward batches, on all backends: one shape, so that JAX compiles one step ----
