@@ -66,12 +66,14 @@ def main():
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--detections", type=int, default=20, help="how many of 100 places are filled")
     parser.add_argument("--side", nargs="+", default=["float32", "mixed_bfloat16"], metavar="[ENGINE:]PRECISION")
+    parser.add_argument("--crop-padding", action="store_true", help="the image of 3:2 without the padding around it")
     parser.add_argument("--repeats", type=int, default=5)
     measure.add_others(parser, torchvision=True)
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        sides = sides_of(args, settings_of(args), folder)
+        settings = {**settings_of(args), "DETECTION_CROP_PADDING": args.crop_padding}
+        sides = sides_of(args, settings, folder)
         print(f"\ndetect(), {args.backbone}, {args.size} x {args.size}, one image")
         measure.print_machine()
         measure.print_table(measure.interleaved(sides, args.repeats), sides=sides)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 import measure
-from detection import fill_places, generated_image
+from detection import generated_image
 from ours import detector, trainer
 from training_step import generated_batch
 
@@ -36,20 +36,15 @@ def settings_of(point, backbone):
         "POST_NMS_ROIS_TRAINING": point["proposals"],
         "POST_NMS_ROIS_INFERENCE": point["proposals"],
         "MAX_GT_INSTANCES": max(100, point["instances"]),
-        "DETECTION_MAX_INSTANCES": max(100, point["instances"]),
+        "DETECTION_MAX_INSTANCES": point["instances"],
         "DETECTION_MIN_CONFIDENCE": 0.0,
     }
 
 
 def detection(point, backbone):
     """A function that detects once in a batch whose images have that many instances each."""
-    settings = settings_of(point, backbone)
+    model = detector("float32", settings_of(point, backbone))
     image = generated_image(point["size"])
-    if point["instances"] < settings["DETECTION_MAX_INSTANCES"]:
-        one = {**settings, "IMAGES_PER_GPU": 1}
-        fill_places(detector("float32", one), one, image, point["instances"])
-        settings["DETECTION_MIN_CONFIDENCE"] = one["DETECTION_MIN_CONFIDENCE"]
-    model = detector("float32", settings)
     return lambda: model.detect([image] * point["batch"], allow_untrained=True)
 
 

@@ -157,8 +157,10 @@ def print_machine():
 
 
 def peak_memory_mb():
-    """Largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident memory of this process so far, in MB (Linux)."""
+    # Not getrusage: that begins with the peak of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def resident_memory_mb():

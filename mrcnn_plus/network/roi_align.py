@@ -71,16 +71,16 @@ class FeatureTable:
     def __init__(self, feature_maps):
         batch = ops.shape(feature_maps[0])[0]
         channels = feature_maps[0].shape[-1]
-        sizes = [ops.shape(feature_map)[1:3] for feature_map in feature_maps]
+        self.sizes = [ops.shape(feature_map)[1:3] for feature_map in feature_maps]
         starts, rows = [], 0
-        for height, width in sizes:
+        for height, width in self.sizes:
             starts.append(rows)
             rows = rows + height * width
         flat = [ops.reshape(feature_map, (batch, -1, channels)) for feature_map in feature_maps]
         flat = flat[0] if len(flat) == 1 else ops.concatenate(flat, axis=1)
         self.rows = ops.reshape(flat, (-1, channels))
-        self.heights = _int_vector([height for height, _ in sizes])
-        self.widths = _int_vector([width for _, width in sizes])
+        self.heights = _int_vector([height for height, _ in self.sizes])
+        self.widths = _int_vector([width for _, width in self.sizes])
         self.starts = _int_vector(starts)
         self.first_row = ops.cast(ops.arange(batch), "int32")[:, None] * rows  # [B, 1]
 

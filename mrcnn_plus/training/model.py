@@ -14,6 +14,7 @@ from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.inference.model import detection_model
 from mrcnn_plus.network import image_meta, replicas
 from mrcnn_plus.network.folding import fold_frozen_norms
+from mrcnn_plus.network.rpn import SampledRPN
 from mrcnn_plus.training.added_losses import RefusesAddedLosses
 from mrcnn_plus.training.devices import current_devices
 from mrcnn_plus.training.loss_balancing import LOG_VARIANCES, WithinLimits, weighted_total
@@ -44,6 +45,7 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self._compute = _computation(self)
         self.devices = current_devices()
         self.loss_weights = {}
         self.weight_decay = 0.0
@@ -90,16 +92,10 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         if self.log_variances is not None:
             self.log_variances.trainable = kind == "uncertainty"
 
-    @functools.cached_property
-    def _folded(self):
-        """What is computed: the same layers, and frozen norms folded, which makes a step up to a fifth faster."""
-        return fold_frozen_norms(keras.Model(self.input, self.output))
-
     def call(self, inputs, training=None, mask=None):
-        return self._folded(inputs, training=training)
+        return self._compute(inputs, training)
 
     def compile(self, *args, **kwargs):
-        self._folded  # noqa: B018 - made now, and not while a step is traced
         with self.devices.building():
             super().compile(*args, **kwargs)
         self.devices.prepare(self)
@@ -119,6 +115,27 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         if self.statistics is not None:
             self.statistics.update_state(x, y_pred)
         return total + parts[L2_NAME]
+
+
+def _computation(model):
+    """A function of inputs and `training` that returns the outputs of a functional model, with less work.
+
+    Frozen norms are folded. The RPN answers once more for the sampled anchors, in `sampled_rpn_class_logits` and
+    `sampled_rpn_bbox`: losses of these need no gradient of the whole maps. The layers and weights are the model's.
+    """
+    rpn_model = next((layer for layer in model.layers if layer.name == "rpn_model"), None)
+    if rpn_model is None:
+        folded = fold_frozen_norms(keras.Model(model.input, model.output))
+        return lambda inputs, training: folded(inputs, training=training)
+    pyramid = [model.get_layer(f"fpn_p{level}").output for level in (2, 3, 4, 5, 6)]
+    folded, sampled_rpn = fold_frozen_norms(keras.Model(model.input, [model.output, pyramid])), SampledRPN(rpn_model)
+
+    def compute(inputs, training):
+        outputs, pyramid = folded(inputs, training=training)
+        logits, deltas = sampled_rpn(outputs["target_anchor_indices"], pyramid)
+        return {**outputs, "sampled_rpn_class_logits": logits, "sampled_rpn_bbox": deltas}
+
+    return compute
 
 
 def make_training_model(network, config, *, model_class=TrainingModel):

@@ -15,8 +15,10 @@ def compute_losses(outputs, *, active_class_ids, options=None):
 
 def _losses_of_rpn(outputs, options):
     indices, labels = outputs["target_anchor_indices"], outputs["target_anchor_labels"]
-    logits = box_ops.gather_rows(outputs["rpn_class_logits"], indices)
-    deltas = box_ops.gather_rows(outputs["rpn_bbox"], indices)
+    logits, deltas = (
+        outputs[f"sampled_{name}"] if f"sampled_{name}" in outputs else box_ops.gather_rows(outputs[name], indices)
+        for name in ("rpn_class_logits", "rpn_bbox")
+    )
     return {
         "rpn_class_loss": losses.rpn_class_loss(
             *(labels, logits),
