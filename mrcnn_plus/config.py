@@ -267,7 +267,8 @@ class Config(ConfigBase):
 
     # Whether `detect` leaves out the padding that makes photos square (IMAGE_RESIZE_MODE "square"), down to multiples
     # of 64 pixels: a photo of 3:2 then takes a fourth less time, one of 16:9 three eighths. Detections change a little,
-    # for the network has learnt with padding around.
+    # for the network has learnt with padding around. Best for photos of one shape: those of another are in a batch of
+    # their own, and on accelerators each new shape is compiled anew.
     DETECTION_CROP_PADDING = False
 
     # ---- Training ---------------------------------------------------------------------------------------------------

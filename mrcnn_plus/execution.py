@@ -42,18 +42,18 @@ def with_constant_weights(model, image_size=None):
     1.6 times as fast for ResNet-101 at 1024 x 1024 in bfloat16, 1.05 times in float32. Returns what the model returns,
     as tensors.
 
-    A layer that computes with products of its weights gives them by a method `products`, and finds them in its
-    attribute `constants`: the weights themselves do not enter the graph then.
+    A layer that computes with products of its weights alone gives them by a method `constant_products`, and finds them
+    in its attribute `constants` while the graph is made: the weights themselves do not enter it then.
     """
     import tensorflow as tf
 
-    layers_with_products = [layer for layer in model.layers if hasattr(layer, "products")]
+    layers_with_products = [layer for layer in model.layers if hasattr(layer, "constant_products")]
     inside = {id(variable) for layer in layers_with_products for variable in layer.variables}
     others = [variable for variable in model.variables if id(variable) not in inside]
 
     def call(*inputs):
         with tf.init_scope():  # not in the graph: these are its constants
-            products = [list(map(ops.convert_to_numpy, layer.products())) for layer in layers_with_products]
+            products = [list(map(ops.convert_to_numpy, layer.constant_products())) for layer in layers_with_products]
             values = list(map(ops.convert_to_numpy, others))
         try:
             for layer, arrays in zip(layers_with_products, products, strict=True):
@@ -75,24 +75,33 @@ def _optimized_once(function):
     """A TensorFlow function whose graph is optimized in one round in place of two, and not for lack of memory.
 
     Every step of TensorFlow's optimizer copies all constants. The graph becomes the same in one round; for ResNet-50
-    the first call takes 6.1 s in place of 8.7 s, and 0.55 GB less. A program that has set options of the optimizer
-    keeps those.
+    the first call takes 6.1 s in place of 8.7 s, and 0.55 GB less. What the program has set of TensorFlow's options
+    stays.
     """
-    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.eager import context  # TensorFlow has no public way to options of a single function
 
-    if any(tf.config.optimizer.get_experimental_options().values()):
-        return function
-    config = tf.compat.v1.ConfigProto()
+    here = context.context()
+    config = config_pb2.ConfigProto.FromString(here.function_call_options.config_proto_serialized)
     rewrites = config.graph_options.rewrite_options
-    rewrites.meta_optimizer_iterations, rewrites.memory_optimization = rewrites.ONE, rewrites.NO_MEM_OPT
-    how = {"Tout": [output.dtype for output in function.outputs], "f": function}
-    how["config_proto"] = config.SerializeToString()
-    return lambda *inputs: tf.raw_ops.PartitionedCall(args=[*inputs, *function.captured_inputs], **how)
+    rewrites.meta_optimizer_iterations = rewrites.meta_optimizer_iterations or rewrites.ONE
+    rewrites.memory_optimization = rewrites.memory_optimization or rewrites.NO_MEM_OPT
+    options = context.FunctionCallOptions(here.function_call_options.executor_type, config)
+
+    def call(*inputs):
+        before = here.function_call_options  # of this thread
+        here.function_call_options = options
+        try:
+            return function(*inputs)
+        finally:
+            here.function_call_options = before
+
+    return call
 
 
 def give_back_memory():
     """Give the system what was freed and the C library (of Linux) holds back: a GB after a first detection."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 

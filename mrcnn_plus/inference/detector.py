@@ -50,8 +50,8 @@ class Detector:
         """The function with constant weights for such images, and whether it is a new one, as it is if the weights have
         changed since the last was made.
 
-        There are two at the most: for the size of the first image, which all have in the mode "square", and for all
-        other sizes.
+        There are two at the most: for the size of the first image, which all have in the mode "square" (unless their
+        padding is cropped), and for all other sizes.
         """
         with self._making:
             if self._usual_size is None:

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: The parts of `InstanceParts` that OpenVINO computes.
 CONVERTED = ("features", "box_head", "mask_head")
+#: Of what `_convert` writes; another number makes networks on disk be converted anew.
+FORMAT = 2
 #: So many networks are kept on disk; a new one takes the place of the one that was used longest ago.
 KEPT = 8
 _PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16", "mixed_float16": "f16"}
@@ -153,7 +155,9 @@ def _move_into_place(unfinished, folder):
 def _key(network, compiled):
     """A name for these weights in this network."""
     built_from = {name: value for name, value in network.settings.values.items() if name != "PRECISION"}
-    digest = hashlib.sha256(f"{__version__} {keras.__version__} {compiled} {sorted(built_from.items())}".encode())
+    digest = hashlib.sha256(
+        f"{__version__} {FORMAT} {keras.__version__} {compiled} {sorted(built_from.items())}".encode()
+    )
     for weight in keras.Model(*network.detection_graph()).weights:
         digest.update(weight.path.encode())
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))

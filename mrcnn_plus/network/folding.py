@@ -36,12 +36,23 @@ def _norms_of_convolutions(model):
     """`{Conv2D: BatchNorm}` of the pairs that can be folded."""
     pairs = {}
     for layer in model.layers:
-        if type(layer) is BatchNorm and layer.train_bn is False:
-            before = layer.input._keras_history.operation
-            if type(before) is layers.Conv2D and before.activation is keras.activations.linear:
-                pairs.setdefault(before, []).append(layer)
+        if type(layer) is BatchNorm and layer.train_bn is False and layer.scale and layer.center:
+            before = {node.arguments.keras_tensors[0]._keras_history.operation for node in layer._inbound_nodes}
+            conv = before.pop()
+            if not before and _can_be_folded(conv):
+                pairs.setdefault(conv, []).append(layer)
     readers = _readers(model)
     return {conv: norms[0] for conv, norms in pairs.items() if readers[conv.name] == 1}
+
+
+def _can_be_folded(layer):
+    """Whether `NormedConv2D` computes what this layer does: a convolution and nothing more."""
+    plain = {"dilation_rate": (1, 1), "groups": 1, "data_format": "channels_last"}
+    return (
+        type(layer) is layers.Conv2D
+        and layer.activation is keras.activations.linear
+        and all(getattr(layer, name) == value for name, value in plain.items())
+    )
 
 
 def _readers(model):
@@ -65,7 +76,7 @@ class NormedConv2D(layers.Layer):
         self.conv, self.norm = conv, norm
         self.built = True
 
-    def products(self):
+    def constant_products(self):
         """Kernel and bias of both, in the dtype of the computation."""
         conv, norm = self.conv, self.norm
         gamma, beta, mean, variance = (
@@ -77,7 +88,7 @@ class NormedConv2D(layers.Layer):
         return [ops.cast(value, self.compute_dtype) for value in (kernel, (bias - mean) * scale + beta)]
 
     def call(self, inputs):
-        kernel, bias = self.constants or self.products()
+        kernel, bias = self.constants or self.constant_products()
         outputs = ops.conv(inputs, kernel, strides=list(self.conv.strides), padding=self.conv.padding)
         return add_bias(outputs, bias)
 

@@ -6,15 +6,15 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
 class Upsampling(layers.UpSampling2D):
-    """Keras' layer, with every cell repeated by one operation of TensorFlow.
+    """Keras' layer, with every cell repeated by one operation of TensorFlow where no gradient is asked for.
 
-    Keras repeats rows and columns one after the other: on a CPU that takes twice as long, also for gradients, and
-    OpenVINO moves the channels to the end and back for it.
+    Keras repeats rows and columns one after the other: on a CPU that takes twice as long, and OpenVINO moves the
+    channels to the end and back for it. XLA cannot compile the gradient of the one operation.
     """
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         repeats = self.interpolation == "nearest" and self.data_format == "channels_last"
-        if keras.backend.backend() != "tensorflow" or not repeats:
+        if training or keras.backend.backend() != "tensorflow" or not repeats:
             return super().call(inputs)
         import tensorflow as tf
 

@@ -61,6 +61,12 @@ class SampledRPN:
     and deltas `[B, S, (dy, dx, log(dh), log(dw))]`, float32.
     """
 
+    #: The layers of an RPN that it can stand for, in any order: `rpn_outputs`.
+    LAYERS = frozenset(
+        ("input_rpn_feature_map", "rpn_conv_shared", "rpn_class_raw", "rpn_class_logits_reshape", "rpn_class_xxx")
+        + ("rpn_bbox_pred", "rpn_bbox_reshape")
+    )
+
     def __init__(self, rpn_model):
         self.shared = rpn_model.get_layer("rpn_conv_shared")
         # Wrappers, because layers that are called cast their weights as their precision wants it.
@@ -78,14 +84,14 @@ class SampledRPN:
     def _patches(self, location, pyramid):
         """What the convolution sees at each location, counted through all levels: `[B, S, 3, 3, channels]`."""
         table, (stride, _), (size, _) = FeatureTable(pyramid), self.shared.strides, self.shared.kernel_size
-        locations = [-(-height // stride) * -(-width // stride) for height, width in table.sizes]
-        ends = ops.cumsum(ops.stack([ops.cast(count, "int32") for count in locations]))
+        counts = [-(-height // stride) * -(-width // stride) for height, width in table.sizes]
+        ends = ops.cumsum(ops.stack([ops.cast(count, "int32") for count in counts]))
         level = ops.sum(ops.cast(location[..., None] >= ends, "int32"), axis=-1)
         start, height, width = table.look_up(level)
-        location = location - ops.take(ops.concatenate([ops.zeros_like(ends[:1]), ends]), level)
+        in_level = location - ops.take(ops.concatenate([ops.zeros_like(ends[:1]), ends]), level)
         row_length = -(-width // stride)
-        ys, y_inside = _window(location // row_length, height, stride, size)
-        xs, x_inside = _window(location % row_length, width, stride, size)
+        ys, y_inside = _window(in_level // row_length, height, stride, size)
+        xs, x_inside = _window(in_level % row_length, width, stride, size)
         rows = start[..., None, None] + ys[..., :, None] * width[..., None, None] + xs[..., None, :]
         inside = ops.logical_and(y_inside[..., :, None], x_inside[..., None, :])
         patches = ops.take(table.rows, rows, axis=0)

@@ -213,7 +213,8 @@ def _first_layer_not_finite(model, batch):
     try:
         for layer in layers:
             layer.call = checked(layer)
-        model({name: ops.convert_to_tensor(value) for name, value in batch.items()}, training=True)
+        batch = {name: ops.convert_to_tensor(value) for name, value in batch.items()}
+        getattr(model, "call_layer_by_layer", model)(batch, training=True)
     finally:
         for layer in layers:
             vars(layer).pop("call", None)

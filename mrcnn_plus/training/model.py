@@ -24,6 +24,8 @@ from mrcnn_plus.training.statistics import TrainingStatistics
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
 
 L2_NAME = "l2_loss"
+#: The layers whose outputs the RPN reads, `network.pyramid.feature_pyramid`.
+PYRAMID = tuple(f"fpn_p{level}" for level in (2, 3, 4, 5, 6))
 
 
 @keras.saving.register_keras_serializable("mrcnn_plus")
@@ -45,7 +47,7 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._compute = _computation(self)
+        self._compute, self._sampled = _computation(self), _SampledAnswers()
         self.devices = current_devices()
         self.loss_weights = {}
         self.weight_decay = 0.0
@@ -93,9 +95,15 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
             self.log_variances.trainable = kind == "uncertainty"
 
     def call(self, inputs, training=None, mask=None):
-        return self._compute(inputs, training)
+        outputs, self._sampled.answers = self._compute(inputs, training)
+        return outputs
+
+    def call_layer_by_layer(self, inputs, training=None):
+        """As `call`, with each layer in its place, for those who look at what each of them gives."""
+        return super().call(inputs, training=training)
 
     def compile(self, *args, **kwargs):
+        self._compute = _computation(self)  # anew: what trains, and so what is frozen, may have changed
         with self.devices.building():
             super().compile(*args, **kwargs)
         self.devices.prepare(self)
@@ -106,7 +114,12 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
         if self.devices.count > 1 and not training:  # rows that fill up the last step of validation
             y_pred = replicas.without_filling(y_pred, meta.active_class_ids)
             images = ops.sum(ops.cast(ops.any(meta.active_class_ids > 0, axis=1), "int32"))
-        parts = compute_losses(y_pred, active_class_ids=meta.active_class_ids, options=self.loss_options)
+        parts = compute_losses(
+            y_pred,
+            active_class_ids=meta.active_class_ids,
+            options=self.loss_options,
+            sampled_rpn=self._sampled.of(y_pred),
+        )
         learnt = self.log_variances if self.loss_balancing == "uncertainty" else None
         total = weighted_total(parts, self.loss_weights, learnt)
         parts[L2_NAME] = self.weight_decay * l2_penalty(self.trainable_weights) if self.weight_decay else ops.zeros(())
@@ -118,24 +131,46 @@ class TrainingModel(MatterportWeightsMixin, RefusesAddedLosses, keras.Model):
 
 
 def _computation(model):
-    """A function of inputs and `training` that returns the outputs of a functional model, with less work.
+    """A function of inputs and `training`: the outputs of a functional model with less work, and sampled answers.
 
-    Frozen norms are folded. The RPN answers once more for the sampled anchors, in `sampled_rpn_class_logits` and
-    `sampled_rpn_bbox`: losses of these need no gradient of the whole maps. The layers and weights are the model's.
+    Frozen norms are folded. The RPN answers once more for the sampled anchors (`SampledRPN`), because losses of these
+    need no gradient of its whole maps; None for a model with another RPN than ours. The layers and weights are the
+    model's own.
     """
-    rpn_model = next((layer for layer in model.layers if layer.name == "rpn_model"), None)
-    if rpn_model is None:
+    if not _has_usual_rpn(model):
         folded = fold_frozen_norms(keras.Model(model.input, model.output))
-        return lambda inputs, training: folded(inputs, training=training)
-    pyramid = [model.get_layer(f"fpn_p{level}").output for level in (2, 3, 4, 5, 6)]
-    folded, sampled_rpn = fold_frozen_norms(keras.Model(model.input, [model.output, pyramid])), SampledRPN(rpn_model)
+        return lambda inputs, training: (folded(inputs, training=training), None)
+    pyramid = [model.get_layer(name).output for name in PYRAMID]
+    folded = fold_frozen_norms(keras.Model(model.input, [model.output, pyramid]))
+    sampled_rpn = SampledRPN(model.get_layer("rpn_model"))
 
     def compute(inputs, training):
         outputs, pyramid = folded(inputs, training=training)
-        logits, deltas = sampled_rpn(outputs["target_anchor_indices"], pyramid)
-        return {**outputs, "sampled_rpn_class_logits": logits, "sampled_rpn_bbox": deltas}
+        return outputs, (outputs, sampled_rpn(outputs["target_anchor_indices"], pyramid))
 
     return compute
+
+
+def _has_usual_rpn(model):
+    if not isinstance(model.output, dict) or "target_anchor_indices" not in model.output:
+        return False
+    if not {"rpn_model", *PYRAMID} <= {layer.name for layer in model.layers}:
+        return False
+    return {layer.name for layer in model.get_layer("rpn_model").layers} == SampledRPN.LAYERS
+
+
+class _SampledAnswers:
+    """What `call` leaves to `compute_loss` beside its outputs: `(outputs, [logits, deltas])`, or None."""
+
+    #: The outputs that the sampled answers belong to: a subclass may hand others on to its loss.
+    MADE_FROM = ("target_anchor_indices", "rpn_class_logits", "rpn_bbox")
+    answers = None
+
+    def of(self, y_pred):
+        """The sampled logits and deltas if they belong to these outputs, else None; they are given once."""
+        (outputs, sampled), self.answers = self.answers or ({}, None), None
+        belong = sampled is not None and all(y_pred.get(name) is outputs[name] for name in self.MADE_FROM)
+        return sampled if belong else None
 
 
 def make_training_model(network, config, *, model_class=TrainingModel):

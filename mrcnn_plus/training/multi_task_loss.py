@@ -7,17 +7,20 @@ from mrcnn_plus.network.hard_examples import hardest_rois
 from mrcnn_plus.training.loss_options import LossOptions
 
 
-def compute_losses(outputs, *, active_class_ids, options=None):
-    """The five losses by name, unweighted. options: `LossOptions`."""
+def compute_losses(outputs, *, active_class_ids, options=None, sampled_rpn=None):
+    """The five losses by name, unweighted.
+
+    options: `LossOptions`. sampled_rpn: logits and deltas of the sampled anchors (`SampledRPN`), `[B, S, 2]` and
+    `[B, S, 4]`; by default they are looked up in the outputs.
+    """
     options = LossOptions() if options is None else options
-    return {**_losses_of_rpn(outputs, options), **_losses_of_heads(outputs, active_class_ids, options)}
+    return {**_losses_of_rpn(outputs, options, sampled_rpn), **_losses_of_heads(outputs, active_class_ids, options)}
 
 
-def _losses_of_rpn(outputs, options):
+def _losses_of_rpn(outputs, options, sampled_rpn):
     indices, labels = outputs["target_anchor_indices"], outputs["target_anchor_labels"]
-    logits, deltas = (
-        outputs[f"sampled_{name}"] if f"sampled_{name}" in outputs else box_ops.gather_rows(outputs[name], indices)
-        for name in ("rpn_class_logits", "rpn_bbox")
+    logits, deltas = sampled_rpn or (
+        box_ops.gather_rows(outputs[name], indices) for name in ("rpn_class_logits", "rpn_bbox")
     )
     return {
         "rpn_class_loss": losses.rpn_class_loss(

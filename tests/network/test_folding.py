@@ -84,3 +84,24 @@ def test_a_convolution_that_is_an_output_stays():
     images = RNG.normal(size=(1, 8, 8, 3)).astype("float32")
     for ours, theirs in zip(answers(fold_frozen_norms(model), images), answers(model, images), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_norm_behind_two_convolutions_stays():
+    image = layers.Input((8, 8, 3))
+    norm = BatchNorm()
+    model = randomize(keras.Model(image, [norm(layers.Conv2D(4, 1)(image)), norm(layers.Conv2D(4, 3)(image))]))
+    images = RNG.normal(size=(1, 8, 8, 3)).astype("float32")
+    for ours, theirs in zip(answers(fold_frozen_norms(model), images), answers(model, images), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("conv", "norm"),
+    [({"dilation_rate": 2, "strides": 1}, {}), ({}, {"scale": False}), ({}, {"center": False})],
+    ids=str,
+)
+def test_what_is_more_than_a_plain_convolution_and_norm_stays(conv, norm):
+    image = layers.Input((16, 16, 3))
+    model = randomize(keras.Model(image, BatchNorm(**norm)(layers.Conv2D(4, 3, **conv)(image))))
+    images = RNG.normal(size=(1, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(answers(fold_frozen_norms(model), images), answers(model, images), atol=1e-6)

@@ -25,3 +25,13 @@ def test_images_of_any_size_are_upsampled():
     model = keras.Model(image, Upsampling()(image))
     for height, width in ((4, 6), (7, 2)):
         assert model(np.zeros((1, height, width, 3))).shape == (1, 2 * height, 2 * width, 3)
+
+
+@pytest.mark.backend
+def test_gradients_are_compiled_too():
+    """XLA has no gradient of TensorFlow's resize, which training with JIT_COMPILE and on accelerators would need."""
+    image = keras.Input((4, 6, 3))
+    model = keras.Model(image, keras.layers.Flatten()(Upsampling()(keras.layers.Conv2D(2, 1)(image))))
+    model.compile("sgd", "mse", jit_compile=keras.backend.backend() != "torch")
+    images = np.ones((2, 4, 6, 3), "float32")
+    assert np.isfinite(model.train_on_batch(images, np.zeros((2, 8 * 12 * 2), "float32")))

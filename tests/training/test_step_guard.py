@@ -13,10 +13,11 @@ from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.data.batches import BatchBuilder
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.mask_rcnn import MaskRCNN
+from mrcnn_plus.training import failed_step as failed_step_module
 from mrcnn_plus.training.callbacks.step_guard import StepGuard
 from mrcnn_plus.training.failed_step import NonFiniteError, load_failed_step, replay
 
-from ..support.tiny import Figures, FiveConvolutions, TinyConfig, weights_of
+from ..support.tiny import Figures, FiveConvolutions, TinyConfig, batch_of, weights_of
 from ..support.toy import files_of, toy, train
 
 
@@ -163,6 +164,15 @@ def test_the_repeated_step_has_the_same_losses_and_names_the_layer_where_it_bega
     assert not found.is_finite
     assert found.first_layer is not None and found.first_layer.startswith(("fpn_", "rpn_"))
     assert found.facts["trainable"] and "conv1" not in found.facts["trainable"]
+
+
+def test_the_first_layer_is_named_also_where_its_norm_is_folded_into_it(failed_step):
+    path, _ = failed_step
+    model = MaskRCNN("training", TinyConfig(), os.path.dirname(path)).keras_model
+    kernel = model.get_layer("conv1").kernel
+    kernel.assign(kernel * np.nan)
+    batch = batch_of(Figures([2, 1]), TinyConfig())
+    assert failed_step_module._first_layer_not_finite(model, batch) == "conv1"
 
 
 def test_a_file_of_a_backbone_function_needs_the_configuration(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from mrcnn_plus.constants import LOSS_NAMES
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from mrcnn_plus.network.folding import NormedConv2D
-from mrcnn_plus.training.model import TrainingModel
+from mrcnn_plus.training.model import TrainingModel, make_training_model
+from mrcnn_plus.training.multi_task_loss import compute_losses
 
 from ..support.tiny import CROWD_OF_SQUARES, DISC, SQUARE, Figures, FiveConvolutions, batch_of, step_by_step, weights_of
 
@@ -99,11 +100,77 @@ def test_folded_norms_learn_what_norms_learn(tmp_path, monkeypatch):
     keras_model, moved, steps = after_a_step()
     assert {"bn_conv1", "conv1", "bn5a_branch2a", "res5a_branch2a"} <= moved
     assert not any(isinstance(layer, NormedConv2D) for layer in keras_model.layers), "its layers stay Matterport's"
-    monkeypatch.delattr(TrainingModel, "call")
+    monkeypatch.setattr(TrainingModel, "call", lambda self, inputs, **how: self.call_layer_by_layer(inputs, **how))
     _, also_moved, expected = after_a_step()
     assert moved == also_moved
     for ours, theirs in zip(steps, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max() + 1e-7)
+
+
+@pytest.mark.backend
+def test_the_sampled_anchors_alone_tell_the_losses_of_the_rpn(tmp_path, monkeypatch):
+    """The same losses and steps as by the whole maps, which count where a subclass hands other outputs on."""
+    trainee = Trainee(GradientDescent(), tmp_path)
+
+    def after_a_step():
+        given = []
+        monkeypatch.setattr(
+            "mrcnn_plus.training.model.compute_losses",
+            lambda *outputs, sampled_rpn=None, **how: (
+                given.append(sampled_rpn is not None) or compute_losses(*outputs, sampled_rpn=sampled_rpn, **how)
+            ),
+        )
+        logs, moved = trainee.step(batch_of(Figures([2, 2]), trainee.config))
+        weights = trainee.model.keras_model.get_weights()
+        return given, logs, moved, [new - old for new, old in zip(weights, trainee.initial, strict=True)]
+
+    class HandsOn(TrainingModel):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            changed = {**y_pred, "rpn_class_logits": y_pred["rpn_class_logits"] + 0.0}
+            return super().compute_loss(x, y, changed, sample_weight, training)
+
+    keras_model = trainee.model.keras_model
+    given, logs, moved, steps = after_a_step()
+    trainee.model.keras_model = make_training_model(keras_model.network, trainee.config, model_class=HandsOn)
+    trainee.model.compile(0.001, 0.0)
+    given_whole, logs_whole, moved_whole, steps_whole = after_a_step()
+    assert all(given) and given and given_whole and not any(given_whole)
+    assert moved == moved_whole
+    for name in ("rpn_class_loss", "rpn_bbox_loss"):
+        assert logs[name] == pytest.approx(logs_whole[name], rel=1e-4) and logs[name] > 0
+    for variable, ours, theirs in zip(keras_model.weights, steps, steps_whole, strict=True):
+        if "rpn" in variable.path:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max() + 1e-7)
+
+
+def test_a_model_around_it_gets_each_output_by_its_name(trainee):
+    keras_model = trainee.model.keras_model
+    outer = keras.Model(keras_model.input, keras_model(keras_model.input))
+    batch = batch_of(Figures([2, 2]), trainee.config)
+    shapes = [{name: value.shape for name, value in model(batch).items()} for model in (outer, keras_model)]
+    assert shapes[0] == shapes[1]
+
+
+def test_norms_that_train_from_a_later_stage_on_are_no_longer_folded(tmp_path):
+    class WithNorms(GradientDescent):
+        BACKBONE = "resnet18"
+
+    trainee = Trainee(WithNorms(), tmp_path)
+    batch = batch_of(Figures([2, 2]), trainee.config)
+    statistics = "bn_conv1", "moving_mean"
+    assert not np.any(_step_of(trainee, batch, *statistics))
+    trainee.model.keras_model.get_layer("bn_conv1").train_bn = None
+    trainee.model.compile(0.001, 0.0)
+    assert np.any(_step_of(trainee, batch, *statistics))
+
+
+def _step_of(trainee, batch, layer, name):
+    """How far a weight of a layer moves in a step."""
+    variable = getattr(trainee.model.keras_model.get_layer(layer), name)
+    trainee.step(batch)
+    moved = keras.ops.convert_to_numpy(variable)
+    trainee.model.keras_model.set_weights(trainee.initial)
+    return moved - keras.ops.convert_to_numpy(variable)
 
 
 # ---- awkward batches, on all backends: one shape, so that JAX compiles one step ----
