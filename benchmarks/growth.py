@@ -7,6 +7,7 @@ python benchmarks/growth.py show growth.json --plot benchmarks/growth.svg
 import argparse
 import json
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -109,17 +110,19 @@ def show(args):
 def plot(found, path):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    figure = Figure(figsize=(11, 5), layout="constrained")
     for row, task in enumerate(TASKS):
         for column, quantity in enumerate(SWEEPS):
             axes = figure.add_subplot(len(TASKS), len(SWEEPS), row * len(SWEEPS) + column + 1)
-            points = curve(found, task, quantity)
-            axes.plot(*zip(*points, strict=True), marker="o")
-            axes.set_xscale("log", base=2 if quantity in ("size", "batch") else 10)
-            axes.set_yscale("log")
+            values, seconds = zip(*curve(found, task, quantity), strict=True)
+            axes.plot(values, seconds, marker="o", color="tab:blue")
+            axes.set_xlim(0)
+            axes.set_ylim(0, 1.1 * max(seconds))
+            axes.set_xticks([value for before, value in pairwise((0, *values)) if value - before > 0.1 * values[-1]])
             axes.set_title(f"{task.replace('_', ' ')}: {quantity}", fontsize=9)
             axes.tick_params(labelsize=7)
-    figure.supylabel("CPU seconds")
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("CPU seconds", fontsize=9)
     figure.savefig(path)
 
 
