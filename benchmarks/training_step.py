@@ -1,6 +1,6 @@
 """Time of a training step, by stage and precision.
 
-python benchmarks/training_step.py --backbone resnet50 --size 256 --batch 2 --layers heads all
+python benchmarks/training_step.py --backbone resnet50 --size 256 --batch 2 --layers heads
 python benchmarks/training_step.py --original /folder/that/holds/mrcnn --original-python /env/bin/python
 python benchmarks/training_step.py --torchvision-python /env/bin/python
 """

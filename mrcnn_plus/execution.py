@@ -110,25 +110,6 @@ def give_back_memory():
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def sums_of(weights):
-    """A function that returns numbers, one of each weight, which change when values change or change places.
-
-    It takes 30 ms for ResNet-101, a tenth of what a digest would. TensorFlow only.
-    """
-    import tensorflow as tf
-
-    def factors(length):  # no two alike
-        return tf.cos(tf.range(length, dtype=tf.float32))
-
-    def weighted_sum(weight):
-        columns = weight.shape[-1] if weight.shape else 1
-        matrix = tf.reshape(tf.cast(weight.value, tf.float32), (-1, columns))
-        return tf.tensordot(factors(matrix.shape[0]), tf.linalg.matvec(matrix, factors(columns)), 1)
-
-    sums = tf.function(lambda: tf.stack(list(map(weighted_sum, weights))))
-    return sums.get_concrete_function()  # TensorFlow warns of functions that are traced for every new model
-
-
 def add_bias(features, bias):
     """The bias added to each channel, by the operation that TensorFlow makes one with the convolution before it."""
     if keras.backend.backend() == "tensorflow":

@@ -27,6 +27,7 @@ from mrcnn_plus.training.model import make_training_model
 from mrcnn_plus.training.stages import Stage
 from mrcnn_plus.verbose import log
 from mrcnn_plus.weights import checkpoints, pretrained
+from mrcnn_plus.weights.changes import fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -328,26 +329,27 @@ class MaskRCNN:
     def _predict(self, molded_images, image_metas, verbose=0, *, fill_up=False):
         """Run the network. Returns a function `(row, original shape, window, form of the masks) -> result` of an image.
 
-        fill_up: to BATCH_SIZE, so that a graph made for it serves.
+        fill_up: to BATCH_SIZE, where a graph was compiled for that.
         """
         require_eager_mode("detect")
-        count = len(molded_images)
+        model, shape, count = self.detection_model, molded_images.shape[1:], len(molded_images)
+        detector = None if model.network is None or self._unmolds_by_itself() else model.detector
+        fill_up = fill_up and (detector is None or detector.fills_batches)
         missing = max(self.config.BATCH_SIZE - count, 0) if fill_up else 0
         rows = np.concatenate([np.arange(count), np.zeros(missing, int)])
-        anchors = self.get_anchors(molded_images.shape[1:])
+        anchors = self.get_anchors(shape)
         anchors = np.broadcast_to(anchors, (len(rows), *anchors.shape))
         if verbose:
             log("molded_images", molded_images)
             log("image_metas", image_metas)
             log("anchors", anchors)
         inputs = [molded_images[rows], image_metas[rows].astype(np.float32), anchors]
-        model, shape = self.detection_model, molded_images.shape[1:]
-        if model.network is None or self._unmolds_by_itself():
+        if detector is None:
             outputs = [np.asarray(output) for output in model.predict_on_batch(inputs)]
             return lambda row, original_shape, window, form: _result(
                 *self.unmold_detections(outputs[0][row], outputs[3][row], original_shape, shape, window)
             )
-        detections, masks = model.detector(*inputs)
+        detections, masks = detector(*inputs)
         return lambda row, original_shape, window, form: _result(
             *detection_outputs.unmold_instances(detections[row], masks[row], original_shape, shape, window, form=form)
         )
@@ -416,4 +418,4 @@ def _devices(mode, config):
 def _fingerprint(model):
     """Numbers that change as soon as any kernel of the model does."""
     kernels = [weight for weight in model.weights if weight.name == "kernel"]
-    return [float(keras.ops.sum(keras.ops.cast(kernel, "float32"))) for kernel in kernels]
+    return keras.ops.convert_to_numpy(fingerprint(kernels)).tolist()

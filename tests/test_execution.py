@@ -35,32 +35,6 @@ def test_constants_are_the_weights_of_the_moment(image_size):
     assert not np.allclose(model([IMAGES]), before, atol=0.1), "the layers have forgotten the constants"
 
 
-def swapped_columns(values):
-    return values[..., ::-1]
-
-
-def swapped_rows(values):
-    return values[::-1]
-
-
-def one_changed(values):
-    return values + 1e-3 * (np.arange(values.size) == 0).reshape(values.shape)
-
-
-@pytest.mark.parametrize("changed", [swapped_columns, swapped_rows, one_changed])
-def test_sums_notice_values_that_change_or_change_places(changed):
-    """Exchanged classes leave a plain sum as it was."""
-    weights = [keras.Variable(np.arange(12.0).reshape(2, 3, 2), dtype="float32"), keras.Variable([0.25, 0.5, 0.75])]
-    sums = execution.sums_of(weights)
-    before = sums().numpy()
-    np.testing.assert_array_equal(sums(), before)
-    for weight, own_change in zip(weights, np.eye(2, dtype=bool), strict=True):
-        values = weight.numpy()
-        weight.assign(changed(values))
-        np.testing.assert_array_equal(sums().numpy() != before, own_change)
-        weight.assign(values)
-
-
 def test_options_that_a_program_set_stay_and_ours_are_for_this_function_alone():
     from tensorflow.python.eager import context
 
@@ -87,4 +61,4 @@ def test_functions_with_constants_leave_memory_when_they_are_dropped():
         gc.collect()
         execution.give_back_memory()
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20)
-    assert resident[-1] - resident[1] < 240, resident
+    assert resident[-1] - resident[1] < 100, resident

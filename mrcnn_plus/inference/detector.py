@@ -7,6 +7,7 @@ import numpy as np
 
 from mrcnn_plus import execution
 from mrcnn_plus.network.folding import fold_frozen_norms
+from mrcnn_plus.weights.changes import ChangesOf
 
 
 class Detector:
@@ -26,9 +27,11 @@ class Detector:
         # A network that is trained changes too often.
         trains = model.network.training_settings is not None
         self._constant = not trains and execution.takes_constant_weights(config.JIT_COMPILE, config.CONSTANT_WEIGHTS)
-        self._constant_models, self._made_with = {}, None
+        self._constant_models, self._weights_changed = {}, ChangesOf(self.model.weights)
         self._usual_size = None
         self._making = threading.Lock()
+        #: Whether a batch with fewer images than the last is better filled up, because it would be compiled anew.
+        self.fills_batches = compiled
 
     def __call__(self, molded_images, image_metas, anchors):
         """molded_images `[B, H, W, channels]`, image_metas `[B, 12 + C]`, anchors `[B, A, 4]` normalized; float32.
@@ -57,11 +60,8 @@ class Detector:
             if self._usual_size is None:
                 self._usual_size = image_size
             known_size = image_size if image_size == self._usual_size else None
-            if self._made_with is None:
-                self._sums = execution.sums_of(self.model.weights)
-            sums = self._sums().numpy()
-            if not np.array_equal(sums, self._made_with):
-                self._constant_models, self._made_with = {}, sums
+            if self._weights_changed():
+                self._constant_models = {}
             is_new = known_size not in self._constant_models
             if is_new:
                 self._constant_models[known_size] = execution.with_constant_weights(self.model, known_size)

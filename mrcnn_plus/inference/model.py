@@ -1,6 +1,6 @@
 """The Keras model that detects: `keras_model` in inference mode, and the twin of a model in training mode."""
 
-import functools
+import logging
 import threading
 
 import keras
@@ -10,6 +10,8 @@ from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.inference.detector import Detector
 from mrcnn_plus.inference.openvino_detector import OpenVINODetector
 from mrcnn_plus.weights.model_mixin import MatterportWeightsMixin
+
+logger = logging.getLogger(__name__)
 
 #: What computes `detect`, by the value of `INFERENCE_ENGINE`.
 ENGINES = {"keras": Detector, "openvino": OpenVINODetector}
@@ -22,18 +24,28 @@ class DetectionModel(MatterportWeightsMixin, keras.Model):
 
     #: The `Network` that it was made from and the `SettingsRecord` of its graph; None for one that Keras loaded.
     network = settings = None
+    _detector = None
 
-    @functools.cached_property
+    @property
     def detector(self):
         """What `INFERENCE_ENGINE` computes `detect` with, made when it is asked for the first time."""
-        config = self.settings
-        engine = config.INFERENCE_ENGINE
-        if engine not in ENGINES:
-            raise ConfigError(
-                f"INFERENCE_ENGINE: expected one of {tuple(ENGINES)}, received: INFERENCE_ENGINE={engine!r}."
-            )
         with _making:
-            return ENGINES[engine](self)
+            if self._detector is None:
+                self._detector = _make_detector(self)
+            return self._detector
+
+
+def _make_detector(model):
+    engine = model.settings.INFERENCE_ENGINE
+    if engine not in ENGINES:
+        raise ConfigError(f"INFERENCE_ENGINE: expected one of {tuple(ENGINES)}, received: INFERENCE_ENGINE={engine!r}.")
+    if model.network.training_settings is not None and engine != "keras":
+        logger.info(
+            "INFERENCE_ENGINE=%r: a network that is trained detects on Keras; it would be converted anew every time.",
+            engine,
+        )
+        return Detector(model)
+    return ENGINES[engine](model)
 
 
 def detection_model(network, config):

@@ -5,8 +5,10 @@ OpenVINO in the precision of `PRECISION`. The converted network is kept on disk,
 weights converts it.
 """
 
+import contextlib
 import functools
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -19,7 +21,8 @@ import numpy as np
 
 from mrcnn_plus import __version__
 from mrcnn_plus.errors import ConfigError
-from mrcnn_plus.execution import compiles, sums_of
+from mrcnn_plus.execution import compiles
+from mrcnn_plus.weights.changes import ChangesOf
 from mrcnn_plus.weights.pretrained import keras_home
 
 logger = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 #: The parts of `InstanceParts` that OpenVINO computes.
 CONVERTED = ("features", "box_head", "mask_head")
 #: Of what `_convert` writes; another number makes networks on disk be converted anew.
-FORMAT = 2
+FORMAT = 3
 #: So many networks are kept on disk; a new one takes the place of the one that was used longest ago.
 KEPT = 8
 #: So many sizes of batches get a network of their own: square photographs, wide and tall ones. It is a quarter faster,
@@ -42,14 +45,17 @@ class OpenVINODetector:
     Raises ConfigError where OpenVINO is not installed, and on other backends than TensorFlow.
     """
 
+    #: A batch of another size is another network.
+    fills_batches = True
+
     def __init__(self, model):
         _require_openvino()
         self.settings = model.settings
         self._compiled_by_xla = compiles(model.settings.JIT_COMPILE)
         self.parts = model.network.instance_parts(model.settings, compiled=self._compiled_by_xla)
-        self._network, self._sums = model.network, sums_of(model.weights)
+        self._network, self._weights_changed = model.network, ChangesOf(model.weights)
         self._lock = threading.Lock()
-        self._loaded_for = None
+        self._converted = None
 
     def __call__(self, molded_images, image_metas, anchors):
         """See `Detector.__call__`."""
@@ -66,14 +72,14 @@ class OpenVINODetector:
 
     def _load(self):
         """Read the converted network, unless it is there and the weights are those of the last time."""
-        sums = self._sums().numpy()
-        if np.array_equal(self._loaded_for, sums):
+        if self._weights_changed():
+            self._converted = None
+        if self._converted is not None:
             return
-        folder = converted_network(self._network, compiled=self._compiled_by_xla)
-        self._box_head, self._mask_head = (self._compiled(folder, part) for part in ("box_head", "mask_head"))
-        self._features = functools.cache(lambda shape: self._compiled(folder, "features", shape))
+        self._converted = converted_network(self._network, self.settings, self.parts, compiled=self._compiled_by_xla)
+        self._box_head, self._mask_head = self._compiled("box_head"), self._compiled("mask_head")
+        self._features = functools.cache(lambda shape: self._compiled("features", shape))
         self._own_sizes = set()
-        self._loaded_for = sums
 
     def _features_of(self, shape):
         """The function for a batch of images of this shape: its own, or the one that all further shapes share."""
@@ -81,43 +87,59 @@ class OpenVINODetector:
             self._own_sizes.add(shape)
         return self._features(shape if shape in self._own_sizes else None)
 
-    def _compiled(self, folder, part, shape=None):
+    def _compiled(self, part, shape=None):
         """A function of arrays. shape: of the input, for which the network is compiled; None leaves it open."""
         import openvino
 
-        core = openvino.Core()
-        network = core.read_model(folder / f"{part}.xml")
+        network = self._converted[part].clone()
         if shape is not None:
             network.reshape(openvino.PartialShape([*shape]))
         precision = {"INFERENCE_PRECISION_HINT": _PRECISIONS[self.settings.PRECISION]}
-        compiled = core.compile_model(network, "CPU", precision)
+        compiled = openvino.Core().compile_model(network, "CPU", precision)
         return lambda *arrays: list(compiled(arrays, share_inputs=True, share_outputs=True).values())
 
 
-def converted_network(network, *, compiled):
-    """The folder with the converted parts of a `Network`: the one on disk if there is one of these weights.
+def converted_network(network, settings, parts, *, compiled):
+    """`{part: openvino.Model}` of a `Network`: what is on disk of these weights, or else converted now and kept there.
 
-    It serves every precision, for OpenVINO lowers it by itself. compiled: see `Network.instance_parts`.
+    It serves every precision, for OpenVINO lowers it by itself. The arguments are those of `Network.instance_parts`,
+    and the `parts` that it gave.
     """
     cache = Path(keras_home(), "mrcnn_plus", "openvino")
-    folder = cache / _key(network, compiled)
+    folder = cache / _key(network, parts, compiled)
     if folder.exists():
         os.utime(folder)
-        return folder
+        return _read(folder)
     logger.info("Converting the network for OpenVINO, once for these weights; it is kept in %s", folder)
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished_", dir=cache))
     try:
-        parts = network.in_float32().instance_parts(compiled=compiled)
+        in_float32 = network.in_float32().instance_parts(settings, compiled=compiled)
         for part in CONVERTED:
-            _convert(getattr(parts, part), unfinished / f"{part}.xml")
+            _convert(getattr(in_float32, part), unfinished / f"{part}.xml")
         _move_into_place(unfinished, folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    for old in sorted((path for path in cache.iterdir() if path.is_dir()), key=os.path.getmtime)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return folder
+    converted = _read(folder)
+    _remove_those_used_longest_ago(cache)
+    return converted
+
+
+def _read(folder):
+    """At once, because another process may remove the folder."""
+    import openvino
+
+    return {part: openvino.Core().read_model(folder / f"{part}.xml") for part in CONVERTED}
+
+
+def _remove_those_used_longest_ago(cache):
+    last_used = []
+    for folder in cache.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            last_used.append((folder.stat().st_mtime, folder))
+    for _, folder in sorted(last_used)[:-KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _convert(model, path):
@@ -162,16 +184,32 @@ def _move_into_place(unfinished, folder):
         shutil.rmtree(unfinished, ignore_errors=True)  # another process was faster
 
 
-def _key(network, compiled):
-    """A name for these weights in this network."""
-    built_from = {name: value for name, value in network.settings.values.items() if name != "PRECISION"}
-    digest = hashlib.sha256(
-        f"{__version__} {FORMAT} {keras.__version__} {compiled} {sorted(built_from.items())}".encode()
-    )
-    for weight in keras.Model(*network.detection_graph()).weights:
-        digest.update(weight.path.encode())
+def _key(network, parts, compiled):
+    """A name for these weights in this network, with what settings of detection make of its parts."""
+    model = keras.Model(*network.detection_graph())
+    own = {name: value for name, value in network.settings.values.items() if name not in ("BACKBONE", "PRECISION")}
+    inputs = [[tensor.shape for tensor in getattr(parts, part).inputs] for part in CONVERTED]
+    versions = __version__, FORMAT, keras.__version__
+    digest = hashlib.sha256(repr((versions, compiled, sorted(own.items()), inputs, _structure(model))).encode())
+    for weight in model.weights:
+        digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
     return digest.hexdigest()[:24]
+
+
+def _structure(model):
+    """The layers of a functional model as text, by their places: names that Keras chose differ from model to model."""
+    layers = model.get_config()["layers"]
+    places = {layer["name"]: place for place, layer in enumerate(layers)}
+
+    def numbered(value):
+        if isinstance(value, dict):
+            return {key: numbered(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [numbered(item) for item in value]
+        return places.get(value, value) if isinstance(value, str) else value
+
+    return json.dumps(numbered(layers), default=repr)
 
 
 def _require_openvino():

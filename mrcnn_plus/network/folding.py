@@ -34,15 +34,29 @@ def fold_frozen_norms(model):
 
 def _norms_of_convolutions(model):
     """`{Conv2D: BatchNorm}` of the pairs that can be folded."""
+    read = _read_by_layer(model)
+    readers = collections.Counter(layer for before in read.values() for layer in before)
+    readers.update(_layer_of(output) for output in model.outputs)  # a reader as well
     pairs = {}
-    for layer in model.layers:
+    for layer, before in read.items():
         if type(layer) is BatchNorm and layer.train_bn is False and layer.scale and layer.center:
-            before = {node.arguments.keras_tensors[0]._keras_history.operation for node in layer._inbound_nodes}
-            conv = before.pop()
-            if not before and _can_be_folded(conv):
-                pairs.setdefault(conv, []).append(layer)
-    readers = _readers(model)
-    return {conv: norms[0] for conv, norms in pairs.items() if readers[conv.name] == 1}
+            conv, *others = before
+            if not others and readers[conv] == 1 and _can_be_folded(conv):
+                pairs[conv] = layer
+    return pairs
+
+
+def _read_by_layer(model):
+    """`{layer: [the layers whose outputs it reads, ...]}`, in this model: its layers may stand in others as well."""
+    read = collections.defaultdict(list)
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            read[node.operation] += map(_layer_of, node.arguments.keras_tensors)
+    return read
+
+
+def _layer_of(tensor):
+    return tensor._keras_history.operation
 
 
 def _can_be_folded(layer):
@@ -53,14 +67,6 @@ def _can_be_folded(layer):
         and layer.activation is keras.activations.linear
         and all(getattr(layer, name) == value for name, value in plain.items())
     )
-
-
-def _readers(model):
-    """By how many layers the output of each layer is read, by name; an output of the model counts as one more."""
-    read = [
-        tensor for layer in model.layers for node in layer._inbound_nodes for tensor in node.arguments.keras_tensors
-    ]
-    return collections.Counter(tensor._keras_history.operation.name for tensor in [*read, *model.outputs])
 
 
 class NormedConv2D(layers.Layer):

@@ -25,11 +25,12 @@ class Devices:
     """What Keras takes by itself: one device.
 
     count: number of devices, of all hosts. host, hosts: number of this host, from 0, and how many share the steps. The
-    first one writes checkpoints and logs.
+    first one writes checkpoints and logs. can_compile: whether XLA can compile their training step.
     """
 
     count = hosts = 1
     host = 0
+    can_compile = True
 
     def building(self):
         """Context in which the layers, the optimizer and the metrics of a model are made."""
@@ -54,6 +55,8 @@ class Devices:
 
 class MirroredDevices(Devices):
     """Devices of TensorFlow; strategy: a `tf.distribute.MirroredStrategy`."""
+
+    can_compile = False
 
     def __init__(self, strategy):
         self.strategy = strategy

@@ -175,7 +175,7 @@ class _SampledAnswers:
 
 def make_training_model(network, config, *, model_class=TrainingModel):
     """The `TrainingModel` of a network, not compiled. model_class: a subclass of it, with a loss of its own."""
-    compiled = execution.compiles(config.JIT_COMPILE)
+    compiled = current_devices().can_compile and execution.compiles(config.JIT_COMPILE)
     model = model_class(*network.training_graph(compiled=compiled), name="mask_rcnn")
     model.network = network
     model.statistics = TrainingStatistics(

@@ -1,9 +1,14 @@
 """What `detect` runs: weights as constants that are never out of date, and no trace for an image alone."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from mrcnn_plus import execution
+from mrcnn_plus.inference import model as model_module
+from mrcnn_plus.inference.detector import Detector
 from mrcnn_plus.mask_rcnn import MaskRCNN
 from tests.support.tiny import FiveConvolutions
 
@@ -63,6 +68,39 @@ def test_the_size_of_all_images_is_known_to_the_function_and_others_are_taken_to
     for before, now in zip(first, scores(model), strict=True):
         np.testing.assert_array_equal(before, now)
     assert sizes == [(64, 64), None]
+
+
+def test_only_images_that_were_given_are_computed(tmp_path, monkeypatch):
+    """The last batch is not filled up where nothing is compiled for batches of one size."""
+    model = MaskRCNN("inference", FiveConvolutions(), str(tmp_path))
+    detector, batches = model.detection_model.detector, []
+    call = type(detector).__call__
+    monkeypatch.setattr(
+        type(detector), "__call__", lambda self, *given: batches.append(len(given[0])) or call(self, *given)
+    )
+    expected = [model.detect([image], allow_untrained=True)[0]["scores"] for image in IMAGES]
+    batches.clear()
+    for ours, theirs in zip(scores(model), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert batches == [2, 1]
+    detector.fills_batches = True
+    scores(model)
+    assert batches[2:] == [2, 2]
+
+
+def test_threads_share_one_detector_from_the_first_call_on(tmp_path, monkeypatch):
+    made = []
+
+    def make(model):
+        made.append(model)
+        time.sleep(0.2)
+        return Detector(model)
+
+    monkeypatch.setitem(model_module.ENGINES, "keras", make)
+    model = MaskRCNN("inference", FiveConvolutions(), str(tmp_path))
+    with ThreadPoolExecutor(4) as pool:
+        detectors = list(pool.map(lambda _: model.detection_model.detector, range(4)))
+    assert len(made) == 1 and len(set(detectors)) == 1
 
 
 def test_a_network_that_trains_keeps_its_weights_in_variables(tmp_path, monkeypatch):

@@ -1,15 +1,18 @@
 """Detection with the convolutions on OpenVINO: the answers of Keras, of the weights that are in the network now."""
 
 import logging
+import shutil
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from mrcnn_plus.errors import ConfigError
+from mrcnn_plus.inference import model as model_module
 from mrcnn_plus.inference import openvino_detector
 from mrcnn_plus.mask_rcnn import MaskRCNN
-from tests.support.tiny import FiveConvolutions
+from tests.support.tiny import FiveConvolutions, five_convolutions
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((64, 48, 3), (50, 64, 3), (64, 64, 3))]
@@ -74,6 +77,51 @@ def test_the_same_weights_are_converted_once(tmp_path, kept_in, caplog):
 
 
 @pytest.mark.slow
+def test_a_setting_of_detection_that_shapes_a_part_is_another_network(tmp_path, kept_in):
+    model = detector(tmp_path)
+    for rois in (30, 20):
+        model.config.POST_NMS_ROIS_INFERENCE = rois
+        assert_same(detections(model, "openvino"), detections(model, "keras"))
+
+
+@pytest.mark.slow
+def test_a_function_as_backbone_is_known_again_by_what_it_builds(tmp_path, kept_in, caplog):
+    """In another process it is another object."""
+
+    def built_alike(image, stage5=True, train_bn=None):
+        return five_convolutions(image, stage5, train_bn)
+
+    def built_otherwise(image, stage5=True, train_bn=None):
+        return [keras.activations.tanh(feature) for feature in five_convolutions(image, stage5, train_bn)]
+
+    caplog.set_level(logging.INFO, openvino_detector.__name__)
+    converted = []
+    for backbone in (five_convolutions, built_alike, built_otherwise):
+        model = detector(tmp_path, BACKBONE=staticmethod(backbone), SEED=7)
+        caplog.clear()
+        detections(model, "openvino")
+        converted.append("Converting" in caplog.text)
+    assert converted == [True, False, True]
+
+
+@pytest.mark.slow
+def test_what_is_removed_from_disk_serves_a_model_that_has_read_it(tmp_path, kept_in):
+    model = detector(tmp_path, IMAGE_RESIZE_MODE="pad64", IMAGE_MIN_DIM=None, IMAGE_MIN_SCALE=0, SEED=8)
+    detections(model, "openvino")
+    shutil.rmtree(kept_in)
+    larger = [RNG.integers(0, 256, (130, 64, 3), dtype=np.uint8)]
+    assert len(detections(model, "openvino", larger)) == 1
+
+
+def test_a_network_that_is_trained_detects_on_keras(tmp_path, caplog):
+    caplog.set_level(logging.INFO, model_module.__name__)
+    config = type("Trained", (FiveConvolutions,), {"INFERENCE_ENGINE": "openvino"})()
+    model = MaskRCNN("training", config, str(tmp_path))
+    assert isinstance(model.detection_model.detector, model_module.Detector)
+    assert "converted anew every time" in caplog.text
+
+
+@pytest.mark.slow
 def test_those_used_longest_ago_are_removed_and_what_is_unfinished_never_counts(tmp_path, kept_in, monkeypatch):
     monkeypatch.setattr(openvino_detector, "KEPT", 1)
     model = detector(tmp_path, SEED=5)
@@ -95,9 +143,9 @@ def test_those_used_longest_ago_are_removed_and_what_is_unfinished_never_counts(
 def test_images_of_many_sizes_share_a_network_as_each_own_one_holds_the_weights_again(tmp_path, kept_in, monkeypatch):
     compiled, compile_part = [], openvino_detector.OpenVINODetector._compiled
 
-    def recorded(detector, folder, part, shape=None):
+    def recorded(detector, part, shape=None):
         compiled.append((part, shape))
-        return compile_part(detector, folder, part, shape)
+        return compile_part(detector, part, shape)
 
     monkeypatch.setattr(openvino_detector.OpenVINODetector, "_compiled", recorded)
     monkeypatch.setattr(openvino_detector, "OWN_NETWORKS", 1)
@@ -113,9 +161,15 @@ def test_images_of_many_sizes_share_a_network_as_each_own_one_holds_the_weights_
 @pytest.mark.slow
 def test_lower_precision_is_a_matter_of_the_setting(tmp_path, kept_in):
     """bfloat16 or, on a processor without it, float32: close to Keras in either case."""
-    model = detector(tmp_path, PRECISION="mixed_bfloat16")
+    import openvino
+
+    model, other = detector(tmp_path, PRECISION="mixed_bfloat16"), detector(tmp_path)
+    other.keras_model.set_weights(model.keras_model.get_weights())
     ours, theirs = detections(model, "openvino"), detections(model, "keras")
     np.testing.assert_allclose(ours[0]["scores"], theirs[0]["scores"], atol=0.02)
+    lowers = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    in_float32 = detections(other, "openvino")
+    assert np.array_equal(ours[0]["scores"], in_float32[0]["scores"]) is not lowers
 
 
 def test_a_transpose_that_undoes_another_is_not_read_though_the_other_is_an_output():

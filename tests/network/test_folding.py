@@ -105,3 +105,14 @@ def test_what_is_more_than_a_plain_convolution_and_norm_stays(conv, norm):
     model = randomize(keras.Model(image, BatchNorm(**norm)(layers.Conv2D(4, 3, **conv)(image))))
     images = RNG.normal(size=(1, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(answers(fold_frozen_norms(model), images), answers(model, images), atol=1e-6)
+
+
+def test_a_norm_that_trained_in_between_is_folded_again():
+    """Other models of the same layers, as each stage of training makes one, are no readers of its convolution."""
+    model = chain(BatchNorm())
+    norm = next(layer for layer in model.layers if isinstance(layer, BatchNorm))
+    kinds = []
+    for trained in (False, None, False):
+        norm.train_bn = trained
+        kinds.append(type(fold_frozen_norms(model).layers[1]))
+    assert kinds == [NormedConv2D, layers.Conv2D, NormedConv2D]

