@@ -30,8 +30,10 @@ class TinyConfig(Config):
 
 
 def after_detections(args):
-    """Resident memory in MB after each image; images are of many sizes, as a user's are."""
-    config = type("ThisConfig", (TinyConfig,), {"BACKBONE": args.backbone})()
+    """Resident memory in MB after each image; images are of many sizes, as a user's are, and so are the network's."""
+    any_size = {"IMAGE_RESIZE_MODE": "pad64", "IMAGE_MIN_DIM": None, "IMAGE_MIN_SCALE": 0}
+    own = {"BACKBONE": args.backbone, "INFERENCE_ENGINE": args.engine, **any_size}
+    config = type("ThisConfig", (TinyConfig,), own)()
     model = MaskRCNN("inference", config, tempfile.mkdtemp())
     rng = np.random.default_rng(0)
     for _ in range(args.images):
@@ -57,6 +59,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("detections", "epochs"))
     parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--engine", default="keras", help="INFERENCE_ENGINE of detections")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--layers", default="heads")
@@ -65,7 +68,7 @@ def main():
     memory = list(after_detections(args) if args.what == "detections" else after_epochs(args))
     first = max(1, len(memory) // 20)
     measure.print_machine()
-    print(f"{args.what}, {args.backbone}: {len(memory)} in all")
+    print(f"{args.what}, {args.backbone}, {args.engine}: {len(memory)} in all")
     for number in sorted({first, *range(len(memory) // 4, len(memory), max(1, len(memory) // 4)), len(memory)}):
         print(f"after {number:5}: {memory[number - 1]:7.0f} MB, {memory[number - 1] / memory[first - 1] - 1:+.1%}")
 

@@ -17,6 +17,7 @@ from mrcnn_plus.inference import inputs as detection_inputs
 from mrcnn_plus.inference import inspection
 from mrcnn_plus.inference import outputs as detection_outputs
 from mrcnn_plus.inference.model import DetectionModel, detection_model
+from mrcnn_plus.inference.weight_changes import fingerprint
 from mrcnn_plus.network.assembly import Network, require_eager_mode
 from mrcnn_plus.training import fitting, stages
 from mrcnn_plus.training.config_checks import check_config
@@ -27,7 +28,6 @@ from mrcnn_plus.training.model import make_training_model
 from mrcnn_plus.training.stages import Stage
 from mrcnn_plus.verbose import log
 from mrcnn_plus.weights import checkpoints, pretrained
-from mrcnn_plus.weights.changes import fingerprint
 
 logger = logging.getLogger(__name__)
 

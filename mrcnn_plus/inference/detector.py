@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from mrcnn_plus import execution
+from mrcnn_plus.inference.weight_changes import ChangesOf
 from mrcnn_plus.network.folding import fold_frozen_norms
-from mrcnn_plus.weights.changes import ChangesOf
 
 
 class Detector:

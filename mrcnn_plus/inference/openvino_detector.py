@@ -22,7 +22,7 @@ import numpy as np
 from mrcnn_plus import __version__
 from mrcnn_plus.errors import ConfigError
 from mrcnn_plus.execution import compiles
-from mrcnn_plus.weights.changes import ChangesOf
+from mrcnn_plus.inference.weight_changes import ChangesOf
 from mrcnn_plus.weights.pretrained import keras_home
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from mrcnn_plus.weights import changes
+from mrcnn_plus.inference import weight_changes
 
 
 def swapped_columns(values):
@@ -25,22 +25,22 @@ def one_changed(values):
 def test_values_that_change_or_change_places_are_noticed(changed):
     """Exchanged classes leave a plain sum as it was."""
     weights = [keras.Variable(np.arange(12.0).reshape(2, 3, 2), dtype="float32"), keras.Variable([0.25, 0.5, 0.75])]
-    before = keras.ops.convert_to_numpy(changes.fingerprint(weights))
+    before = keras.ops.convert_to_numpy(weight_changes.fingerprint(weights))
     for weight, own_change in zip(weights, np.eye(2, dtype=bool), strict=True):
         values = keras.ops.convert_to_numpy(weight)
         weight.assign(changed(values))
-        now = keras.ops.convert_to_numpy(changes.fingerprint(weights))
+        now = keras.ops.convert_to_numpy(weight_changes.fingerprint(weights))
         np.testing.assert_array_equal(now != before, own_change)
         weight.assign(values)
 
 
 def test_no_two_places_have_the_same_factor():
-    assert len(np.unique(changes._factors(20_000))) == 20_000
+    assert len(np.unique(weight_changes._factors(20_000))) == 20_000
 
 
 def test_a_change_is_told_once():
     weight = keras.Variable([1.0, 2.0])
-    changed = changes.ChangesOf([weight])
+    changed = weight_changes.ChangesOf([weight])
     assert [changed(), changed()] == [True, False]
     weight.assign([2.0, 1.0])
     assert [changed(), changed()] == [True, False]
@@ -48,8 +48,8 @@ def test_a_change_is_told_once():
 
 def test_weights_that_are_not_finite_are_named_once_and_are_no_change_for_ever(caplog):
     """NaN differs from itself: every detection would make its graph anew."""
-    caplog.set_level(logging.WARNING, changes.__name__)
-    changed = changes.ChangesOf([keras.Variable([1.0, 2.0]), keras.Variable([np.nan, 2.0], name="gamma")])
+    caplog.set_level(logging.WARNING, weight_changes.__name__)
+    changed = weight_changes.ChangesOf([keras.Variable([1.0, 2.0]), keras.Variable([np.nan, 2.0], name="gamma")])
     assert [changed(), changed()] == [True, False]
     (record,) = caplog.records
     assert "1 of 2 (gamma)" in record.getMessage()
