@@ -59,8 +59,9 @@ class Config(ConfigBase):
     # kept on disk. Which is faster depends on the processor: try both (benchmarks/RESULTS.md).
     INFERENCE_ENGINE = "keras"
 
-    # Make the weights constants of the graph of `detect`: None where it is faster (TensorFlow on a CPU: 1.3 times), or
-    # False, for a quicker first detection and half the memory.
+    # Make the weights constants of the graph of `detect`: None where it is faster (TensorFlow on a CPU: 1.3 times) and
+    # memory suffices (12 times the weights), True wherever it is faster, False for a quicker first detection and half
+    # the memory.
     CONSTANT_WEIGHTS = None
 
     # How many batches are loaded and augmented at once while the network computes; None chooses by the number of cores

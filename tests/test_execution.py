@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from mrcnn_plus import execution
+from mrcnn_plus.memory import give_back_memory
 from mrcnn_plus.network.folding import fold_frozen_norms
 from mrcnn_plus.network.normalization import BatchNorm
 
@@ -59,6 +60,16 @@ def test_functions_with_constants_leave_memory_when_they_are_dropped():
     for _ in range(8):
         execution.with_constant_weights(model)(tf.zeros((1, 1000)))
         gc.collect()
-        execution.give_back_memory()
+        give_back_memory()
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20)
     assert resident[-1] - resident[1] < 100, resident
+
+
+@pytest.mark.parametrize(("free", "taken"), [(60e6, True), (59e6, False), (None, True)])
+def test_weights_are_constants_where_there_is_memory_for_them(monkeypatch, caplog, free, taken):
+    monkeypatch.setattr(execution, "free_memory", lambda: free)
+    weights = [keras.Variable(np.zeros((1000, 1250)), dtype="float32")]  # 5 MB
+    assert execution.takes_constant_weights(weights=weights) is taken
+    assert ("received: 0.1 GB" in caplog.text) is not taken
+    assert execution.takes_constant_weights(constant_weights=True, weights=weights)
+    assert not execution.takes_constant_weights(constant_weights=False, weights=weights)

@@ -7,6 +7,7 @@ import numpy as np
 
 from mrcnn_plus import execution
 from mrcnn_plus.inference.weight_changes import ChangesOf
+from mrcnn_plus.memory import give_back_memory
 from mrcnn_plus.network.folding import fold_frozen_norms
 
 
@@ -26,7 +27,9 @@ class Detector:
         self.model.jit_compile = compiled
         # A network that is trained changes too often.
         trains = model.network.training_settings is not None
-        self._constant = not trains and execution.takes_constant_weights(config.JIT_COMPILE, config.CONSTANT_WEIGHTS)
+        self._constant = not trains and execution.takes_constant_weights(
+            config.JIT_COMPILE, config.CONSTANT_WEIGHTS, self.model.weights
+        )
         self._constant_models, self._weights_changed = {}, ChangesOf(self.model.weights)
         self._usual_size = None
         self._making = threading.Lock()
@@ -44,7 +47,7 @@ class Detector:
             network, is_new = self._with_the_weights_of_now(inputs[0].shape[1:3])
             detections, masks = network(*map(keras.ops.convert_to_tensor, inputs))
             if is_new:
-                execution.give_back_memory()
+                give_back_memory()
         else:
             detections, masks = self.model.predict_on_batch(inputs)
         return np.asarray(detections), np.asarray(masks)
