@@ -13,7 +13,7 @@ PACKAGE = Path(mrcnn_plus.__file__).parent
 
 # From the inside out: a part may import parts of earlier rows only, and modules of its own.
 ORDER = [
-    {"errors", "constants", "verbose", "as_mrcnn", "atomic_files"},
+    {"errors", "constants", "verbose", "memory", "as_mrcnn", "atomic_files"},
     {"compat"},
     {"migration"},
     {"config_base"},
