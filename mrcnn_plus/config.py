@@ -266,10 +266,10 @@ class Config(ConfigBase):
     # where objects of a class truly overlap.
     DETECTION_NMS_THRESHOLD = 0.3
 
-    # Whether `detect` leaves out the padding that makes photos square (IMAGE_RESIZE_MODE "square"), down to multiples
-    # of 64 pixels: a photo of 3:2 then takes a fourth less time, one of 16:9 three eighths. Detections change a little,
-    # for the network has learnt with padding around. Best for photos of one shape: those of another are in a batch of
-    # their own, and on accelerators each new shape is compiled anew.
+    # Whether `detect` leaves out the padding that makes photos square (IMAGE_RESIZE_MODE "square"), down to three
+    # quarters of the side, or half of it: photos of 4:3, 3:2 and 16:9 then take a fourth less time. Detections change a
+    # little, for the network has learnt with padding around. Tall, wide and square photos get a graph each (on a CPU,
+    # as memory allows), so the first of each kind takes longer.
     DETECTION_CROP_PADDING = False
 
     # ---- Training ---------------------------------------------------------------------------------------------------

@@ -30,8 +30,11 @@ class Detector:
         self._constant = not trains and execution.takes_constant_weights(
             config.JIT_COMPILE, config.CONSTANT_WEIGHTS, self.model.weights
         )
-        self._constant_models, self._weights_changed = {}, ChangesOf(self.model.weights)
-        self._usual_size = None
+        self._constants_anyway = config.CONSTANT_WEIGHTS is True
+        self._functions, self._weights_changed = {}, ChangesOf(self.model.weights)
+        # Of the sizes that come first: all images have one in the mode "square", and of those with their padding
+        # cropped most have one of three.
+        self._own_sizes, self._most_own_sizes = set(), 3 if config.DETECTION_CROP_PADDING else 1
         self._making = threading.Lock()
         #: Whether a batch with fewer images than the last is better filled up, because it would be compiled anew.
         self.fills_batches = compiled
@@ -44,8 +47,8 @@ class Detector:
         """
         inputs = [np.asarray(values, np.float32) for values in (molded_images, image_metas, anchors)]
         if self._constant:
-            network, is_new = self._with_the_weights_of_now(inputs[0].shape[1:3])
-            detections, masks = network(*map(keras.ops.convert_to_tensor, inputs))
+            compute, is_new = self._with_the_weights_of_now(inputs[0].shape[1:3])
+            detections, masks = compute(*map(keras.ops.convert_to_tensor, inputs))
             if is_new:
                 give_back_memory()
         else:
@@ -53,19 +56,22 @@ class Detector:
         return np.asarray(detections), np.asarray(masks)
 
     def _with_the_weights_of_now(self, image_size):
-        """The function with constant weights for such images, and whether it is a new one, as it is if the weights have
-        changed since the last was made.
-
-        There are two at the most: for the size of the first image, which all have in the mode "square" (unless their
-        padding is cropped), and for all other sizes.
-        """
+        """The function for such images, and whether it is a new one, as it is if the weights have changed since the
+        last was made: one for each of the sizes that came first, one for all others."""
         with self._making:
-            if self._usual_size is None:
-                self._usual_size = image_size
-            known_size = image_size if image_size == self._usual_size else None
             if self._weights_changed():
-                self._constant_models = {}
-            is_new = known_size not in self._constant_models
+                self._functions = {}
+            if len(self._own_sizes) < self._most_own_sizes:
+                self._own_sizes.add(image_size)
+            size = image_size if image_size in self._own_sizes else None
+            is_new = size not in self._functions
             if is_new:
-                self._constant_models[known_size] = execution.with_constant_weights(self.model, known_size)
-            return self._constant_models[known_size], is_new
+                self._functions[size] = self._function_for(size)
+            return self._functions[size], is_new
+
+    def _function_for(self, size):
+        """With the weights as constants, or in variables where another graph with constants would not fit."""
+        anyway = not self._functions or self._constants_anyway
+        if anyway or execution.fit_in_memory(self.model.weights):
+            return execution.with_constant_weights(self.model, size)
+        return lambda *inputs: self.model.predict_on_batch(list(inputs))

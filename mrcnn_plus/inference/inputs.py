@@ -136,18 +136,28 @@ def mold_images(images, *, resize, mean_pixel, num_classes):
 
 
 def crop_padding(molded_images, metas, windows):
-    """Leave out rows and columns of padding at the edges, in steps of 64 pixels, and move metas and windows along.
+    """Leave out rows and columns of padding at the edges, and move metas and windows along.
 
     All in arrays of images that were molded to one size, as `MaskRCNN.mold_inputs` returns them; what is left holds the
-    windows of all. Steps of 64 leave every pixel where it was to the anchors and to the strides of the network.
+    windows of all. Of each side a half, three quarters or all is left, so that photos of many shapes come in few sizes,
+    each of which has a graph; and it begins at a multiple of 64 pixels, so that every pixel stays where it was to the
+    anchors and to the strides of the network.
     """
-    top, left = windows[:, :2].min(axis=0) // SIZE_STEP * SIZE_STEP
-    bottom, right = (round_up(int(side)) for side in windows[:, 2:].max(axis=0))
+    first, last = windows[:, :2].min(axis=0), windows[:, 2:].max(axis=0)
+    (top, bottom), (left, right) = map(_kept, first, last, molded_images.shape[1:3])
     molded_images, metas = molded_images[:, top:bottom, left:right], metas.copy()
     metas[:, META_FIELDS["image_shape"]] = molded_images.shape[1:]
     windows = windows - [top, left, top, left]
     metas[:, META_FIELDS["window"]] = windows
     return molded_images, metas, windows
+
+
+def _kept(first, last, length):
+    """Start and stop of what is left of a side of this length, when pixels from first to last must stay."""
+    start, stop = first // SIZE_STEP * SIZE_STEP, round_up(int(last))
+    kept = next(part for part in (round_up(length * quarters // 4) for quarters in (2, 3, 4)) if part >= stop - start)
+    start = min(start, length - kept)
+    return start, start + kept
 
 
 def pad_to_step(image):

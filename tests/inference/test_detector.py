@@ -70,6 +70,22 @@ def test_the_size_of_all_images_is_known_to_the_function_and_others_are_taken_to
     assert sizes == [(64, 64), None]
 
 
+@pytest.mark.parametrize(("fits", "graphs"), [(True, 4), (False, 1)])
+def test_sizes_of_cropped_photos_have_own_functions_as_memory_allows(tmp_path, monkeypatch, fits, graphs):
+    config = type("Cropping", (AnySize,), {"DETECTION_CROP_PADDING": True})()
+    model, made = MaskRCNN("inference", config, str(tmp_path)), []
+    make = execution.with_constant_weights
+    monkeypatch.setattr(execution, "with_constant_weights", lambda *given: made.append(given[1]) or make(*given))
+    monkeypatch.setattr(execution, "fit_in_memory", lambda weights: fits or not made)
+    sizes = [(64, 64), (128, 64), (64, 192), (192, 64), (64, 64), (192, 192)]
+    photos = [RNG.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    found = model.detect(photos, allow_untrained=True)
+    assert made == [*sizes[:3], None][:graphs]
+    model.config.CONSTANT_WEIGHTS = False
+    for ours, expected in zip(found, model.detect(photos, allow_untrained=True), strict=True):
+        np.testing.assert_allclose(ours["scores"], expected["scores"], atol=1e-4)
+
+
 def test_only_images_that_were_given_are_computed(tmp_path, monkeypatch):
     """The last batch is not filled up where nothing is compiled for batches of one size."""
     model = MaskRCNN("inference", FiveConvolutions(), str(tmp_path))

@@ -171,6 +171,28 @@ def test_cropped_padding_is_all_that_is_gone_and_the_rest_lies_where_it_lay():
         np.testing.assert_allclose(image[top:bottom, left:right] + MEAN, photo, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("size", "window", "kept"),
+    [
+        (1024, (170, 853), (128, 896)),  # 3:2
+        (1024, (128, 896), (128, 896)),  # 4:3
+        (1024, (224, 800), (192, 960)),  # 16:9
+        (1024, (0, 576), (0, 768)),
+        (1024, (448, 1024), (256, 1024)),
+        (1024, (256, 768), (256, 768)),
+        (1024, (400, 600), (384, 896)),
+        (1024, (100, 900), (0, 1024)),
+        (320, (100, 220), (64, 256)),
+        (64, (20, 40), (0, 64)),
+    ],
+)
+def test_what_is_left_of_a_side_is_a_half_or_three_quarters_or_all(size, window, kept):
+    metas, windows = np.zeros((1, 16)), np.array([[0, window[0], 64, window[1]]])
+    images, _, moved = crop_padding(np.arange(64.0 * size).reshape(1, 64, size, 1), metas, windows)
+    assert images[0, 0, [0, -1], 0].tolist() == [kept[0], kept[1] - 1]
+    assert moved.tolist() == [[0, window[0] - kept[0], 64, window[1] - kept[0]]]
+
+
 def test_without_padding_nothing_is_cropped():
     molded, _, window = mold(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
     meta = np.zeros((1, 16))
