@@ -156,7 +156,8 @@ def _kept(first, last, length):
     """Start and stop of what is left of a side of this length, when pixels from first to last must stay."""
     start, stop = first // SIZE_STEP * SIZE_STEP, round_up(int(last))
     kept = next(part for part in (round_up(length * quarters // 4) for quarters in (2, 3, 4)) if part >= stop - start)
-    start = min(start, length - kept)
+    spare = (kept - (stop - start)) // 2 // SIZE_STEP * SIZE_STEP  # on either side: what is near an object counts most
+    start = min(max(start - spare, 0), length - kept)
     return start, start + kept
 
 
