@@ -268,8 +268,8 @@ class Config(ConfigBase):
 
     # Whether `detect` leaves out the padding that makes photos square (IMAGE_RESIZE_MODE "square"), down to three
     # quarters of the side, or half of it: photos of 4:3, 3:2 and 16:9 then take a fourth less time. Detections change a
-    # little, for the network has learnt with padding around. Tall, wide and square photos get a graph each (on a CPU,
-    # as memory allows), so the first of each kind takes longer.
+    # little, for the network has learnt with padding around. Tall, wide and square photos get a graph each, so the
+    # first of each kind takes longer, and takes memory again (on TensorFlow's CPU as far as it is there).
     DETECTION_CROP_PADDING = False
 
     # ---- Training ---------------------------------------------------------------------------------------------------

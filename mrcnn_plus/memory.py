@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _SYSTEM = Path("/")
 
@@ -10,15 +10,8 @@ _SYSTEM = Path("/")
 def free_memory():
     """Bytes that the machine, and the container around this process, still have for it; None where nothing tells
     (other systems than Linux)."""
-    free = [_free_of_machine(), *map(_free_of_group, _CONTROL_GROUPS)]
+    free = [_free_of_machine(), *map(_free_of_group, _control_groups())]
     return min((number for number in free if number is not None), default=None)
-
-
-#: Of a container, by the version of control groups: its limit, and what is used and cannot be dropped as cached files.
-_CONTROL_GROUPS = (
-    ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.stat", "anon"),
-    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.stat", "total_rss"),
-)
 
 
 def _free_of_machine():
@@ -26,10 +19,23 @@ def _free_of_machine():
     return None if kilobytes is None else 1024 * kilobytes
 
 
-def _free_of_group(files):
-    limit_file, table_file, used = files
-    limit, table = _read(limit_file).strip(), _table(table_file)
-    return int(limit) - table[used] if limit.isdigit() and used in table else None
+def _control_groups():
+    """The folders of the control groups around this process that count memory, of both versions."""
+    for line in _read("proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = PurePosixPath("sys/fs/cgroup", controllers)
+            group = root / path.lstrip("/")
+            yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(root))
+
+
+def _free_of_group(folder):
+    """What its limit leaves; None if it has none. Cached files do not count as used, for they can be dropped."""
+    table = _table(folder / "memory.stat")
+    limits = [_read(folder / name).strip() for name in ("memory.max", "memory.limit_in_bytes")]
+    limits = [int(limit) for limit in limits if limit.isdigit()]
+    used = [table[name] for name in ("anon", "shmem", "total_rss", "total_shmem") if name in table]
+    return min(limits) - sum(used) if limits and used else None
 
 
 def _table(file):

@@ -5,11 +5,16 @@ import pytest
 from mrcnn_plus import memory
 
 MEMINFO = "MemTotal:       4000 kB\nMemAvailable:   3000 kB\nHugePages_Total:   0\n"
-V2 = {"sys/fs/cgroup/memory.max": "{limit}\n", "sys/fs/cgroup/memory.stat": "anon 500000\nfile 900000\n"}
-V1 = {
-    "sys/fs/cgroup/memory/memory.limit_in_bytes": "{limit}\n",
-    "sys/fs/cgroup/memory/memory.stat": "cache 900000\ntotal_rss 500000\n",
-}
+
+
+def group(folder, limit, *, version=2):
+    """The files of a control group, of which one version has some and the other one others."""
+    if version == 2:
+        stat = "anon 300000\nfile 900000\nshmem 200000\n"
+        return {f"sys/fs/cgroup/{folder}memory.max": f"{limit}\n", f"sys/fs/cgroup/{folder}memory.stat": stat}
+    stat = "cache 900000\ntotal_cache 900000\ntotal_rss 300000\ntotal_shmem 200000\n"
+    name = f"sys/fs/cgroup/memory/{folder}memory"
+    return {f"{name}.limit_in_bytes": f"{limit}\n", f"{name}.stat": stat}
 
 
 @pytest.fixture
@@ -24,13 +29,26 @@ def system(tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize("group", [V1, V2])
-@pytest.mark.parametrize(
-    ("limit", "free"), [("2000000", 1_500_000), ("max", 3000 * 1024), ("9223372036854771712", 3000 * 1024)]
-)
-def test_a_container_has_what_its_limit_leaves_and_files_in_its_cache_count_as_free(system, group, limit, free):
-    system({"proc/meminfo": MEMINFO} | {name: text.format(limit=limit) for name, text in group.items()})
-    assert memory.free_memory() == free
+MACHINE = 3000 * 1024
+NO_LIMIT = {2: "max", 1: "9223372036854771712"}
+
+
+@pytest.mark.parametrize(("version", "line"), [(2, "0::/"), (1, "9:memory:/")])
+def test_a_container_has_what_its_limit_leaves_and_files_in_its_cache_count_as_free(system, version, line):
+    here = {"proc/meminfo": MEMINFO, "proc/self/cgroup": f"3:cpu,cpuacct:/\n{line}\n"}
+    system(here | group("", 2_000_000, version=version))
+    assert memory.free_memory() == 1_500_000
+    system(group("", NO_LIMIT[version], version=version))
+    assert memory.free_memory() == MACHINE
+
+
+@pytest.mark.parametrize(("version", "line"), [(2, "0::/jobs/one"), (1, "9:memory:/jobs/one")])
+@pytest.mark.parametrize("limited", ["jobs/", "jobs/one/"])
+def test_every_group_around_the_process_counts(system, version, line, limited):
+    system({"proc/meminfo": MEMINFO, "proc/self/cgroup": line})
+    for folder in ("jobs/", "jobs/one/"):
+        system(group(folder, 1_000_000 if folder == limited else NO_LIMIT[version], version=version))
+    assert memory.free_memory() == 500_000
 
 
 def test_a_system_that_tells_nothing_is_not_judged(system):

@@ -1,5 +1,6 @@
 """What `detect` runs: the network of a `DetectionModel` without what it does not need to know the instances."""
 
+import logging
 import threading
 
 import keras
@@ -9,6 +10,8 @@ from mrcnn_plus import execution
 from mrcnn_plus.inference.weight_changes import ChangesOf
 from mrcnn_plus.memory import give_back_memory
 from mrcnn_plus.network.folding import fold_frozen_norms
+
+logger = logging.getLogger(__name__)
 
 
 class Detector:
@@ -23,7 +26,8 @@ class Detector:
         config = model.settings
         compiled = execution.compiles(config.JIT_COMPILE)
         inputs, outputs = model.network.instance_graph(config, compiled=compiled)
-        self.model = fold_frozen_norms(keras.Model(inputs, outputs, name="mask_rcnn_instances"))
+        self._unfolded = keras.Model(inputs, outputs, name="mask_rcnn_instances")
+        self.model = fold_frozen_norms(self._unfolded)
         self.model.jit_compile = compiled
         # A network that is trained changes too often.
         trains = model.network.training_settings is not None
@@ -74,4 +78,9 @@ class Detector:
         anyway = not self._functions or self._constants_anyway
         if anyway or execution.fit_in_memory(self.model.weights):
             return execution.with_constant_weights(self.model, size)
-        return lambda *inputs: self.model.predict_on_batch(list(inputs))
+        logger.warning(
+            "detect: there is no memory for one more graph with constant weights, for images of another size. They are "
+            "computed with variables, which is slower by a quarter and gives the same answers."
+        )
+        model = fold_frozen_norms(self._unfolded)  # of its own, for other threads may be making constants of the first
+        return lambda *inputs: model.predict_on_batch(list(inputs))

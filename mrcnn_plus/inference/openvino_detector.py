@@ -8,12 +8,15 @@ weights converts it.
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
+import uuid
 from pathlib import Path
 
 import keras
@@ -36,6 +39,8 @@ KEPT = 8
 #: So many sizes of batches get a network of their own: square photographs, wide and tall ones. It is a quarter faster,
 #: but holds its own copy of the weights (700 MB of ResNet-101 at 1024 x 1024), so all other sizes share one network.
 OWN_NETWORKS = 3
+_UNFINISHED = ".unfinished_"
+_THIS_PROCESS = uuid.uuid4().hex
 _PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16", "mixed_float16": "f16"}
 
 
@@ -55,7 +60,7 @@ class OpenVINODetector:
         self.parts = model.network.instance_parts(model.settings, compiled=self._compiled_by_xla)
         self._network, self._weights_changed = model.network, ChangesOf(model.weights)
         self._lock = threading.Lock()
-        self._converted = None
+        self._is_loaded = False
 
     def __call__(self, molded_images, image_metas, anchors):
         """See `Detector.__call__`."""
@@ -73,13 +78,14 @@ class OpenVINODetector:
     def _load(self):
         """Read the converted network, unless it is there and the weights are those of the last time."""
         if self._weights_changed():
-            self._converted = None
-        if self._converted is not None:
+            self._is_loaded = False
+        if self._is_loaded:
             return
-        self._converted = converted_network(self._network, self.settings, self.parts, compiled=self._compiled_by_xla)
-        self._box_head, self._mask_head = self._compiled("box_head"), self._compiled("mask_head")
-        self._features = functools.cache(lambda shape: self._compiled("features", shape))
+        converted = converted_network(self._network, self.settings, self.parts, compiled=self._compiled_by_xla)
+        self._box_head, self._mask_head = (self._compiled(converted[part]) for part in ("box_head", "mask_head"))
+        self._features = functools.cache(lambda shape: self._compiled(converted["features"], shape))
         self._own_sizes = set()
+        self._is_loaded = True
 
     def _features_of(self, shape):
         """The function for a batch of images of this shape: its own, or the one that all further shapes share."""
@@ -87,11 +93,11 @@ class OpenVINODetector:
             self._own_sizes.add(shape)
         return self._features(shape if shape in self._own_sizes else None)
 
-    def _compiled(self, part, shape=None):
+    def _compiled(self, network, shape=None):
         """A function of arrays. shape: of the input, for which the network is compiled; None leaves it open."""
         import openvino
 
-        network = self._converted[part].clone()
+        network = network.clone()
         if shape is not None:
             network.reshape(openvino.PartialShape([*shape]))
         precision = {"INFERENCE_PRECISION_HINT": _PRECISIONS[self.settings.PRECISION]}
@@ -107,12 +113,14 @@ def converted_network(network, settings, parts, *, compiled):
     """
     cache = Path(keras_home(), "mrcnn_plus", "openvino")
     folder = cache / _key(network, parts, compiled)
-    if folder.exists():
+    try:
         os.utime(folder)
         return _read(folder)
+    except (OSError, RuntimeError):  # there is none, or not all of it
+        _remove(folder)
     logger.info("Converting the network for OpenVINO, once for these weights; it is kept in %s", folder)
     cache.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished_", dir=cache))
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache))
     try:
         in_float32 = network.in_float32().instance_parts(settings, compiled=compiled)
         for part in CONVERTED:
@@ -139,7 +147,13 @@ def _remove_those_used_longest_ago(cache):
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             last_used.append((folder.stat().st_mtime, folder))
     for _, folder in sorted(last_used)[:-KEPT]:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder):
+    """Under another name, so that nobody finds half of it; one that is in use stays on systems that want it so."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder.rename(folder.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")), ignore_errors=True)
 
 
 def _convert(model, path):
@@ -189,27 +203,44 @@ def _key(network, parts, compiled):
     model = keras.Model(*network.detection_graph())
     own = {name: value for name, value in network.settings.values.items() if name not in ("BACKBONE", "PRECISION")}
     inputs = [[tensor.shape for tensor in getattr(parts, part).inputs] for part in CONVERTED]
+    structure = _structure(model, network.settings.BACKBONE)
     versions = __version__, FORMAT, keras.__version__
-    digest = hashlib.sha256(repr((versions, compiled, sorted(own.items()), inputs, _structure(model))).encode())
+    digest = hashlib.sha256(repr((versions, compiled, sorted(own.items()), inputs, structure)).encode())
     for weight in model.weights:
         digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
     return digest.hexdigest()[:24]
 
 
-def _structure(model):
-    """The layers of a functional model as text, by their places: names that Keras chose differ from model to model."""
-    layers = model.get_config()["layers"]
+def _structure(model, backbone):
+    """The layers of a functional model as text, by their places: names that Keras chose differ from model to model.
+
+    Without their precision, and with the code of those that are neither Keras' nor ours. Where that is not to be had,
+    as in a notebook, the text is another one in every process.
+    """
+    try:
+        layers = model.get_config()["layers"]
+        code = [inspect.getsource(sys.modules[name]) for name in _modules_of_program(model, backbone)]
+    except (NotImplementedError, TypeError, OSError):
+        return _THIS_PROCESS
     places = {layer["name"]: place for place, layer in enumerate(layers)}
 
     def numbered(value):
         if isinstance(value, dict):
-            return {key: numbered(item) for key, item in value.items()}
+            return {key: numbered(item) for key, item in value.items() if key != "dtype"}
         if isinstance(value, list | tuple):
             return [numbered(item) for item in value]
         return places.get(value, value) if isinstance(value, str) else value
 
-    return json.dumps(numbered(layers), default=repr)
+    return json.dumps([numbered(layers), code], default=repr)
+
+
+def _modules_of_program(model, backbone):
+    """Names of the modules, not of Keras nor this package, that define layers of a model or its backbone."""
+    modules = {type(layer).__module__ for layer in model._flatten_layers()}
+    if callable(backbone):
+        modules.add(backbone.__module__)
+    return sorted(name for name in modules if name.partition(".")[0] not in ("keras", __package__.partition(".")[0]))
 
 
 def _require_openvino():

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 
 import numpy as np
 from keras import ops
@@ -19,9 +20,9 @@ def fingerprint(weights):
 
 def _weighted_sum(values):
     """The sum of the values, each times a factor of its row and one of its column, where the last axis has columns."""
-    columns = values.shape[-1] if values.shape else 1
-    matrix = ops.reshape(values, (-1, columns))
-    return ops.dot(ops.matmul(matrix, _factors(columns)), _factors(matrix.shape[0]))
+    shape = (1, *values.shape)  # one number alone is a column, too
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    return ops.dot(ops.matmul(ops.reshape(values, (rows, columns)), _factors(columns)), _factors(rows))
 
 
 @functools.lru_cache(maxsize=100)

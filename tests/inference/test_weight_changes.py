@@ -34,6 +34,13 @@ def test_values_that_change_or_change_places_are_noticed(changed):
         weight.assign(values)
 
 
+def test_weights_of_every_shape_have_a_number():
+    """Keras' `Normalization` counts in a weight without axes."""
+    weights = [keras.Variable(np.full(shape, 3.0), dtype="float32") for shape in ((), (2,), (0, 3), (1, 1, 1, 2))]
+    numbers = keras.ops.convert_to_numpy(weight_changes.fingerprint(weights))
+    assert numbers.shape == (4,) and numbers[2] == 0 and np.all(numbers[[0, 1, 3]] > 0)
+
+
 def test_no_two_places_have_the_same_factor():
     assert len(np.unique(weight_changes._factors(20_000))) == 20_000
 
