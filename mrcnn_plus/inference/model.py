@@ -36,7 +36,8 @@ class DetectionModel(MatterportWeightsMixin, keras.Model):
 
 
 def _make_detector(model):
-    engine = model.settings.INFERENCE_ENGINE
+    config = model.settings
+    engine = config.INFERENCE_ENGINE
     if engine not in ENGINES:
         raise ConfigError(f"INFERENCE_ENGINE: expected one of {tuple(ENGINES)}, received: INFERENCE_ENGINE={engine!r}.")
     if model.network.training_settings is not None and engine != "keras":
