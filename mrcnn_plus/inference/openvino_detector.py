@@ -40,7 +40,6 @@ KEPT = 8
 #: but holds its own copy of the weights (700 MB of ResNet-101 at 1024 x 1024), so all other sizes share one network.
 OWN_NETWORKS = 3
 _UNFINISHED = ".unfinished_"
-_THIS_PROCESS = uuid.uuid4().hex
 _PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16", "mixed_float16": "f16"}
 
 
@@ -216,13 +215,13 @@ def _structure(model, backbone):
     """The layers of a functional model as text, by their places: names that Keras chose differ from model to model.
 
     Without their precision, and with the code of those that are neither Keras' nor ours. Where that is not to be had,
-    as in a notebook, the text is another one in every process.
+    as in a notebook, the text is another one every time.
     """
     try:
         layers = model.get_config()["layers"]
         code = [inspect.getsource(sys.modules[name]) for name in _modules_of_program(model, backbone)]
     except (NotImplementedError, TypeError, OSError):
-        return _THIS_PROCESS
+        return uuid.uuid4().hex
     places = {layer["name"]: place for place, layer in enumerate(layers)}
 
     def numbered(value):

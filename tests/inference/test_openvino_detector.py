@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 
+import keras
 import numpy as np
 import pytest
 from keras import layers
@@ -199,6 +200,20 @@ def test_lower_precision_is_a_matter_of_the_setting(tmp_path, kept_in):
     lowers = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     in_float32 = detections(other, "openvino")
     assert np.array_equal(ours[0]["scores"], in_float32[0]["scores"]) is not lowers
+
+
+def test_layers_whose_code_is_not_to_be_had_are_never_taken_for_others(monkeypatch):
+    """In a notebook a function may be another one after a cell was edited, with the same weights."""
+
+    def no_source(module):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(openvino_detector.inspect, "getsource", no_source)
+    image = layers.Input((8, 8, 3))
+    model = keras.Model(image, five_convolutions(image))
+    assert openvino_detector._structure(model, "resnet50") == openvino_detector._structure(model, "resnet50")
+    own, again = (openvino_detector._structure(model, five_convolutions) for _ in range(2))
+    assert own != again
 
 
 def test_a_transpose_that_undoes_another_is_not_read_though_the_other_is_an_output():
