@@ -70,6 +70,7 @@ def test_the_size_of_all_images_is_known_to_the_function_and_others_are_taken_to
     assert sizes == [(64, 64), None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fits", "graphs"), [(True, 4), (False, 1)])
 def test_sizes_of_cropped_photos_have_own_functions_as_memory_allows(tmp_path, monkeypatch, fits, graphs):
     config = type("Cropping", (AnySize,), {"DETECTION_CROP_PADDING": True})()
