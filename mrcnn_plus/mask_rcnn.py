@@ -418,4 +418,4 @@ def _devices(mode, config):
 def _fingerprint(model):
     """Numbers that change as soon as any kernel of the model does."""
     kernels = [weight for weight in model.weights if weight.name == "kernel"]
-    return keras.ops.convert_to_numpy(fingerprint(kernels)).tolist()
+    return fingerprint(kernels).tolist()
