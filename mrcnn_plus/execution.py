@@ -48,25 +48,22 @@ def takes_constant_weights(jit_compile=None, constant_weights=None, weights=()):
     faster = keras.backend.backend() == "tensorflow" and not compiles(jit_compile)
     if not faster or constant_weights is not None:
         return faster and bool(constant_weights)
-    fit = fit_in_memory(weights)
+    return fit_in_memory(weights)
+
+
+def fit_in_memory(weights):
+    """Whether there is memory for one more graph that has these weights as constants; if not, a warning says so."""
+    needed = CONSTANTS_TAKE * sum(4 * math.prod(weight.shape) for weight in weights)  # in float32
+    free = free_memory()
+    fit = free is None or free >= needed
     if not fit:
         logger.warning(
             "detect: expected %.1f GB of free memory for weights that are constants of the graph, received: %.1f GB. "
             "They stay variables, which is slower by a quarter and gives the same answers. CONSTANT_WEIGHTS=False says "
             "so without this message, True takes constants anyway.",
-            *(_taken_by_constants(weights) / 1e9, free_memory() / 1e9),
+            *(needed / 1e9, free / 1e9),
         )
     return fit
-
-
-def fit_in_memory(weights):
-    """Whether there is memory for one more graph that has these weights as constants."""
-    free = free_memory()
-    return free is None or free >= _taken_by_constants(weights)
-
-
-def _taken_by_constants(weights):
-    return CONSTANTS_TAKE * sum(4 * math.prod(weight.shape) for weight in weights)  # in float32
 
 
 def with_constant_weights(model, image_size=None):

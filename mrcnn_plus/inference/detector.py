@@ -1,6 +1,5 @@
 """What `detect` runs: the network of a `DetectionModel` without what it does not need to know the instances."""
 
-import logging
 import threading
 
 import keras
@@ -10,8 +9,6 @@ from mrcnn_plus import execution
 from mrcnn_plus.inference.weight_changes import ChangesOf
 from mrcnn_plus.memory import give_back_memory
 from mrcnn_plus.network.folding import fold_frozen_norms
-
-logger = logging.getLogger(__name__)
 
 
 class Detector:
@@ -78,9 +75,5 @@ class Detector:
         anyway = not self._functions or self._constants_anyway
         if anyway or execution.fit_in_memory(self.model.weights):
             return execution.with_constant_weights(self.model, size)
-        logger.warning(
-            "detect: there is no memory for one more graph with constant weights, for images of another size. They are "
-            "computed with variables, which is slower by a quarter and gives the same answers."
-        )
         model = fold_frozen_norms(self._unfolded)  # of its own, for other threads may be making constants of the first
         return lambda *inputs: model.predict_on_batch(list(inputs))

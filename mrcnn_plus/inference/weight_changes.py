@@ -56,7 +56,7 @@ class ChangesOf:
         if self._fingerprint is None:
             import tensorflow as tf
 
-            # Of signature and all, because TensorFlow warns of functions that are traced for every new model.
+            # Traced here and not at a call: TensorFlow warns of functions that are traced for every new model.
             self._fingerprint = tf.function(lambda: _fingerprint_in_graph(self._weights)).get_concrete_function()
         now = self._fingerprint().numpy()
         changed = self._last is None or not np.array_equal(now, self._last, equal_nan=True)
